@@ -1,0 +1,207 @@
+"""The words of this program: frozen values without behaviour beyond their own arithmetic.
+
+Units: memory and disk in bytes, CPU in cores, times as aware UTC datetimes, durations in seconds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+
+KIB, MIB, GIB = 1024, 1024**2, 1024**3
+
+
+class Secret(str):
+    """A string that does not print itself: `repr`, logs and tracebacks show dots.
+
+    `str(secret)` and formatting give the text, so use it only where it must be sent or stored.
+    """
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "Secret('…')"
+
+
+class Phase(StrEnum):
+    """How far a workshop has come, as its record says. Order is the order of events."""
+
+    PREPARING = "preparing"  # record, keys and credentials exist; nothing else does
+    CREATING = "creating"  # the provider may have been asked for a machine
+    BOOTING = "booting"  # the machine exists; we wait for SSH and cloud-init
+    STARTING = "starting"  # secrets are pushed; the bundle starts
+    READY = "ready"  # a participant ran a cell
+    FAILED = "failed"  # not ready in time; kept for inspection
+    EXPIRED = "expired"  # the deadline passed and the machine ended itself
+    DELETING = "deleting"  # teardown has begun
+
+
+class ServerState(StrEnum):
+    RUNNING = "running"
+    STOPPED = "stopped"  # it exists but is powered off
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one participant may use at most."""
+
+    memory: int
+    cpu: float
+    disk: int
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """What the machine has."""
+
+    memory: int
+    cores: int
+    disk: int
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """One who logs in. `seat` is what stands on the slip: "1", "2", … or "instructor"."""
+
+    seat: str
+    username: str
+    admin: bool = False
+    name: str = ""
+    email: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    person: Person
+    password: Secret
+
+
+@dataclass(frozen=True, slots=True)
+class DataFolder:
+    """A folder shared read-only with everybody. `path` is where participants see it."""
+
+    source: Path
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """What is in the notebook image. `base_image` "" means: the Debian base that we make."""
+
+    base_image: str = ""
+    python: tuple[str, ...] = ()
+    apt: tuple[str, ...] = ()
+    variables: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """What an institution's network asks of us. `ca_bundle`: "auto", "" (none) or a PEM file."""
+
+    ca_bundle: str = "auto"
+    apt_mirror: str = ""
+    pip_index: str = ""
+    npm_registry: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LocalOptions:
+    """Choices of the local provider."""
+
+    accel: str = "auto"  # auto | kvm | hvf | tcg
+    bind: str = "127.0.0.1"
+    https_port: int = 0  # 0: the first free one from 8443
+    ssh_port: int = 0  # 0: the first free one from 2222
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """The files that participants' world is made of, and the key of the images built from them.
+
+    `files` maps a path below /opt/provision/bundle to its bytes. `image_key` is a hash over
+    everything that goes into the container images (not over settings read at run time).
+    """
+
+    files: tuple[tuple[str, bytes], ...]
+    image_key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """Everything a provider needs to make one machine; equal specs make equal machines."""
+
+    id: str  # unique per workshop, never reused
+    name: str
+    folder: Path  # the workshop's own folder on the operator's side, 0700
+    size: Size
+    user_data: bytes  # gzip
+    bundle: Bundle
+    environment: Environment
+    network: Network
+    expires_at: datetime
+    local: LocalOptions = field(default_factory=LocalOptions)
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A machine that exists. Hosts and ports are as seen from the operator."""
+
+    id: str  # the provider's own name for it
+    state: ServerState
+    address: str  # what goes into DNS, or where participants reach it
+    ssh_host: str
+    ssh_port: int
+    https_port: int = 443
+    slow: bool = False  # emulated: budgets are stretched, usual times are longer
+    about: tuple[tuple[str, str], ...] = ()  # facts worth showing: accelerator, image, log files
+
+
+class Severity(StrEnum):
+    ERROR = "error"
+    WARNING = "warning"
+    INFO = "info"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One result of a preflight check. `hint` is what to type or change."""
+
+    severity: Severity
+    subject: str
+    message: str
+    hint: str = ""
+
+
+Findings = tuple[Finding, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """Something that exists because of a workshop. `remove` is the command that ends it."""
+
+    kind: str
+    id: str
+    remove: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A workshop seen in the world rather than in a record."""
+
+    id: str
+    name: str
+    state: ServerState
+    details: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """A golden image: a disk with Docker and the workshop's container images inside."""
+
+    key: str
+    path: Path
+    size: int  # bytes on disk
+    created_at: datetime
+    in_use_by: tuple[str, ...] = ()

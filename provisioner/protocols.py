@@ -1,0 +1,117 @@
+"""Every seam of the program. Workflow knows these and nothing of what stands behind them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from typing import Protocol, runtime_checkable
+
+from provisioner.models import Findings, Found, Image, Resource, Server, Spec
+
+
+class Reporter(Protocol):
+    """What the human is told while something takes long. Always stderr, never stdout."""
+
+    def step(self, title: str, *, usual: float | None = None) -> AbstractContextManager[Step]:
+        """Open a step; `usual` is how many seconds it takes most times, if known."""
+        ...
+
+    def note(self, text: str) -> None: ...
+
+    def warn(self, text: str) -> None: ...
+
+
+class Step(Protocol):
+    def update(self, detail: str) -> None:
+        """Replace the step's small print, e.g. the current line of a build."""
+        ...
+
+
+class Provider(Protocol):
+    """Where the machine comes from. No method sleeps, except for what it itself must settle."""
+
+    name: str
+
+    def check(self, spec: Spec) -> Findings:
+        """Read-only preflight: all findings, not just the first."""
+        ...
+
+    def create(self, spec: Spec) -> Server:
+        """Make the machine, or answer with the one that this workshop has. Returns at once.
+
+        Raises Refused when nothing was created and nothing can be.
+        """
+        ...
+
+    def find(self, workshop_id: str) -> Server | None: ...
+
+    def delete(self, workshop_id: str) -> None:
+        """One idempotent pass; what is absent is fine."""
+        ...
+
+    def leftovers(self, workshop_id: str) -> list[Resource]:
+        """What still exists of this workshop outside the operator's own records."""
+        ...
+
+
+@runtime_checkable
+class Discovers(Protocol):
+    """Knows the workshops that exist without being told by a record."""
+
+    def discover(self) -> list[Found]: ...
+
+
+@runtime_checkable
+class ConsoleLog(Protocol):
+    def console(self, workshop_id: str) -> str:
+        """What the machine's serial console said so far; "" when there is none."""
+        ...
+
+
+@runtime_checkable
+class Restarts(Protocol):
+    """Can bring a machine back that ended itself, so that work on its disk can be fetched."""
+
+    def rescue(self, workshop_id: str) -> Server:
+        """Boot with the deadline and the bundle switched off."""
+        ...
+
+
+@runtime_checkable
+class Bakes(Protocol):
+    """Makes golden images ahead of a launch."""
+
+    def bake(self, spec: Spec, reporter: Reporter) -> Image:
+        """Answer with the image for `spec`, making it first when it is not there."""
+        ...
+
+    def baked(self, spec: Spec) -> bool: ...
+
+    def images(self) -> list[Image]: ...
+
+    def prune(self, keep: Callable[[Image], bool]) -> Iterator[Image]:
+        """Delete images that are in nobody's use and not kept; yields each as it goes."""
+        ...
+
+
+@runtime_checkable
+class NeedsPackages(Protocol):
+    """Stands on system packages that the operator's machine may lack."""
+
+    def missing_packages(self) -> Packages | None: ...
+
+
+class Packages(Protocol):
+    """Missing system packages and the one command that installs them."""
+
+    @property
+    def names(self) -> tuple[str, ...]: ...
+
+    @property
+    def command(self) -> str:
+        """What a person would type."""
+        ...
+
+    def install(self, reporter: Reporter) -> None:
+        """Install them. Raises Refused, with `command` as the hint, when that is not allowed."""
+        ...
