@@ -5,6 +5,7 @@
     ├── Refused               3  nothing was created, because it could not have worked
     │   └── Busy              3  another command is working on the same workshop
     ├── NotReady              4  not ready in time; the machine is kept for inspection
+    │   └── NotYet            4  one probe's answer: ask again (a wait turns it into NotReady)
     ├── LeftOver              5  something still exists after teardown (listed)
     └── Interrupted         130  stopped by the user; state is saved
 
@@ -41,6 +42,10 @@ class Busy(Refused):
 
 class NotReady(ProvisionError):
     exit_code = 4
+
+
+class NotYet(NotReady):
+    """A probe looked once and it was not so yet. Whoever waits decides how often to ask."""
 
 
 class LeftOver(ProvisionError):

@@ -1,0 +1,1 @@
+"""The credentials sheet, in each form from one model."""
