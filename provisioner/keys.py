@@ -58,9 +58,7 @@ def new_password() -> Secret:
     Can be read aloud and typed on a phone: lower case, hyphens, no ambiguous characters.
     """
     groups = [
-        "".join(
-            secrets.choice(CONSONANTS) + secrets.choice(VOWELS) for _ in range(_SYLLABLES)
-        )
+        "".join(secrets.choice(CONSONANTS) + secrets.choice(VOWELS) for _ in range(_SYLLABLES))
         for _ in range(_GROUPS)
     ]
     number = "".join(secrets.choice(DIGITS) for _ in range(_NUMBERS))
@@ -82,8 +80,6 @@ def new_credentials(people: tuple[Person, ...], *, shared: bool) -> tuple[Creden
 def hash_password(password: str) -> str:
     """`scrypt$N$r$p$salt$key`, base64: what the server gets in place of the password."""
     salt = secrets.token_bytes(16)
-    key = hashlib.scrypt(
-        password.encode(), salt=salt, n=SCRYPT_N, r=SCRYPT_R, p=SCRYPT_P, dklen=32
-    )
+    key = hashlib.scrypt(password.encode(), salt=salt, n=SCRYPT_N, r=SCRYPT_R, p=SCRYPT_P, dklen=32)
     parts = (base64.b64encode(salt).decode(), base64.b64encode(key).decode())
     return f"scrypt${SCRYPT_N}${SCRYPT_R}${SCRYPT_P}${parts[0]}${parts[1]}"

@@ -205,3 +205,16 @@ class Image:
     size: int  # bytes on disk
     created_at: datetime
     in_use_by: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a command on the server answered."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def ok(self) -> bool:
+        return self.code == 0

@@ -4,9 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
-from typing import Protocol, runtime_checkable
+from pathlib import Path
+from typing import BinaryIO, Protocol, runtime_checkable
 
-from provisioner.models import Findings, Found, Image, Resource, Server, Spec
+from provisioner.models import (
+    Findings,
+    Found,
+    Image,
+    Resource,
+    Result,
+    Server,
+    Size,
+    Spec,
+)
 
 
 class Reporter(Protocol):
@@ -51,6 +61,15 @@ class Provider(Protocol):
 
     def leftovers(self, workshop_id: str) -> list[Resource]:
         """What still exists of this workshop outside the operator's own records."""
+        ...
+
+
+@runtime_checkable
+class HasCapacity(Protocol):
+    """Its machines share what one computer has."""
+
+    def available(self) -> Size:
+        """Free memory and disk in bytes, and cores."""
         ...
 
 
@@ -115,3 +134,48 @@ class Packages(Protocol):
     def install(self, reporter: Reporter) -> None:
         """Install them. Raises Refused, with `command` as the hint, when that is not allowed."""
         ...
+
+
+class Remote(Protocol):
+    """An open, authenticated, pinned connection to the server. Commands run as root.
+
+    Every method raises NotYet when the connection is lost.
+    """
+
+    def run(self, command: str, *, timeout: float = 60, stdin: bytes = b"") -> Result:
+        """Run to the end; a code other than 0 is a result, not an error."""
+        ...
+
+    def receive(self, command: str, sink: BinaryIO, *, timeout: float = 60) -> Result:
+        """Like `run`, with stdout going to `sink`; `timeout` is for each silence."""
+        ...
+
+    def send_tree(self, source: Path, target: str, progress: Callable[[int, int], None]) -> None:
+        """Make `target` a copy of the folder `source`; `progress(sent, total)` in bytes."""
+        ...
+
+    def host_key(self) -> str:
+        """The public host key that this connection was verified with."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class Visitor(Protocol):
+    """One participant's browser, as far as running a notebook needs one."""
+
+    def login(self) -> None: ...
+
+    def server_ready(self) -> bool: ...
+
+    def run(self, code: str, timeout: float) -> str: ...
+
+    def close(self) -> None: ...
+
+
+class Clock(Protocol):
+    """Time as waiting needs it; a test's clock makes hours pass at once."""
+
+    def monotonic(self) -> float: ...
+
+    def sleep(self, seconds: float) -> None: ...

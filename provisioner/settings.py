@@ -96,7 +96,18 @@ class DataSection(_Section):
         path = PurePosixPath(value)
         if not path.is_absolute() or ".." in path.parts or str(path) == "/" or ":" in value:
             raise ValueError("must be an absolute path such as /tessera")
-        if path.parts[1] in {"bin", "dev", "etc", "lib", "opt", "proc", "run", "sbin", "sys", "usr"}:
+        if path.parts[1] in {
+            "bin",
+            "dev",
+            "etc",
+            "lib",
+            "opt",
+            "proc",
+            "run",
+            "sbin",
+            "sys",
+            "usr",
+        }:
             raise ValueError(f"/{path.parts[1]} is the system's; choose a folder such as /tessera")
         return str(path)
 
@@ -292,9 +303,7 @@ def parse_expiry(text: str, *, now: datetime) -> datetime:
     return when.astimezone(UTC)
 
 
-def load(
-    flags: Mapping[str, Any], *, file: Path | None, environ: Mapping[str, str]
-) -> Settings:
+def load(flags: Mapping[str, Any], *, file: Path | None, environ: Mapping[str, str]) -> Settings:
     """Merge the four sources and validate. `flags` is nested like the file; None is "not given".
 
     `file` must exist if it is given; without it ./workshop.toml is read when there is one.

@@ -69,8 +69,7 @@ def explain_memory(people: int, limits: Limits) -> str:
 def explain_disk(people: int, limits: Limits) -> str:
     total = people * limits.disk + SYSTEM_DISK
     return (
-        f"{people} × {format_size(limits.disk)} + {format_size(SYSTEM_DISK)}"
-        f" = {format_size(total)}"
+        f"{people} × {format_size(limits.disk)} + {format_size(SYSTEM_DISK)} = {format_size(total)}"
     )
 
 

@@ -1,10 +1,10 @@
-"""The operator's side of a workshop: one 0700 folder each, written so that any write may be the last.
+"""The operator's side: one 0700 folder a workshop, written so that any write may be the last.
 
-    $PROVISION_HOME/
-        <name>/record.json ssh_key known_hosts ca.crt credentials.csv events.jsonl logs/ vm/
-        .locks/<name>       held by the command that is working on the workshop
-        history.jsonl       how long each step took, of all workshops: the "usual" times
-        backups/            participants' homes; never deleted by this program
+$PROVISION_HOME/
+    <name>/record.json ssh_key known_hosts ca.crt credentials.csv events.jsonl logs/ vm/
+    .locks/<name>       held by the command that is working on the workshop
+    history.jsonl       how long each step took, of all workshops: the "usual" times
+    backups/            participants' homes; never deleted by this program
 """
 
 from __future__ import annotations
@@ -58,7 +58,6 @@ class Record(BaseModel):
     server: Server | None = None
     host_key_replaced: bool = False
     ready_at: datetime | None = None
-    had_participants: bool = False  # once true, homes may hold work
     failure: str = ""
 
     @property
@@ -103,6 +102,17 @@ class Folder:
     @property
     def credentials(self) -> Path:
         return self.path / "credentials.csv"
+
+    def handed_over(self) -> bool:
+        """Whether the server may know its participants, and so may hold their work.
+
+        credentials.csv gets the workshop's address just before the server gets its users, so
+        this can be told without a record.
+        """
+        try:
+            return "https://" in self.credentials.read_text(encoding="utf-8")
+        except OSError:
+            return False
 
     @property
     def events(self) -> Path:
@@ -292,9 +302,7 @@ def credentials_csv(credentials: tuple[Credential, ...], url: str) -> str:
     writer.writerow(CSV_FIELDS)
     for credential in credentials:
         person = credential.person
-        writer.writerow(
-            (person.seat, person.name, person.username, str(credential.password), url)
-        )
+        writer.writerow((person.seat, person.name, person.username, str(credential.password), url))
     return text.getvalue()
 
 

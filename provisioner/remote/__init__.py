@@ -1,0 +1,1 @@
+"""The server from outside: SSH with pinned keys, the hub over verified HTTPS."""

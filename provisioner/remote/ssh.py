@@ -1,0 +1,186 @@
+"""SSH with pinned host keys. No key is ever accepted because it was offered."""
+
+from __future__ import annotations
+
+import logging
+import shlex
+import socket
+import stat
+import tarfile
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, cast
+
+import paramiko
+
+from provisioner.errors import NotReady, NotYet
+from provisioner.models import Result
+from provisioner.render.known_hosts import host_name
+
+USER = "provision"
+_CHUNK = 64 * 1024
+
+logging.getLogger("paramiko").addHandler(logging.NullHandler())
+logging.getLogger("paramiko").propagate = False  # its errors reach the user as ours
+
+
+class Shell:
+    """One open connection, commands as root through sudo. See protocols.Remote."""
+
+    def __init__(self, client: paramiko.SSHClient, pinned: str) -> None:
+        self._client = client
+        self._pinned = pinned
+
+    @classmethod
+    def connect(
+        cls, host: str, port: int, *, key: Path, pins: Sequence[str], timeout: float = 20
+    ) -> Shell:
+        """Connect to a server that proves to own one of `pins`, tried in order.
+
+        Raises NotYet when nobody answers properly yet, NotReady when another key answers.
+        """
+        private = paramiko.Ed25519Key.from_private_key_file(str(key))
+        for pin in pins:
+            kind, blob = pin.split()[:2]
+            client = paramiko.SSHClient()
+            client.set_missing_host_key_policy(paramiko.RejectPolicy())
+            entry = paramiko.hostkeys.HostKeyEntry.from_line(
+                f"{host_name(host, port)} {kind} {blob}"
+            )
+            if entry is None or entry.key is None:
+                raise NotReady(f"The pinned host key is not one: {pin}")
+            client.get_host_keys().add(host_name(host, port), kind, entry.key)
+            try:
+                client.connect(
+                    host,
+                    port,
+                    username=USER,
+                    pkey=private,
+                    look_for_keys=False,
+                    allow_agent=False,
+                    timeout=timeout,
+                    banner_timeout=timeout,
+                    auth_timeout=timeout,
+                )
+            except paramiko.BadHostKeyException:
+                client.close()
+                continue
+            except (OSError, EOFError, paramiko.SSHException) as error:
+                client.close()
+                raise NotYet(f"SSH does not answer: {_words(error)}") from None
+            transport = client.get_transport()
+            if transport is not None:
+                transport.set_keepalive(15)
+            return cls(client, pin)
+        raise NotReady(
+            f"Another machine answers SSH at {host}:{port}: its host key is not the pinned one",
+            hint="if the network is yours, tear the workshop down and launch it again",
+        )
+
+    def host_key(self) -> str:
+        return self._pinned
+
+    def run(self, command: str, *, timeout: float = 60, stdin: bytes = b"") -> Result:
+        with self._channel(command, timeout) as channel:
+            if stdin:
+                channel.sendall(stdin)
+            channel.shutdown_write()
+            out, err = _drain(channel)
+            return Result(channel.recv_exit_status(), _text(out), _text(err))
+
+    def receive(self, command: str, sink: BinaryIO, *, timeout: float = 60) -> Result:
+        with self._channel(command, timeout) as channel:
+            channel.shutdown_write()
+            _, err = _drain(channel, sink)
+            return Result(channel.recv_exit_status(), "", _text(err))
+
+    def send_tree(self, source: Path, target: str, progress: Callable[[int, int], None]) -> None:
+        total = sum(item.stat().st_size for item in source.rglob("*") if item.is_file())
+        staging = shlex.quote(f"{target}.new")
+        goal = shlex.quote(target)
+        command = (
+            f"rm -rf {staging} && mkdir -p {staging} && tar -xf - -C {staging}"
+            f" && chmod -R a+rX {staging} && rm -rf {goal} && mv {staging} {goal}"
+        )
+        with self._channel(command, 300) as channel:
+            writer = _Counting(channel, lambda sent: progress(min(sent, total), total))
+            with tarfile.open(fileobj=cast("BinaryIO", writer), mode="w|", dereference=True) as tar:
+                tar.add(source, arcname=".", filter=_without_owner)
+            channel.shutdown_write()
+            _, err = _drain(channel)
+            if channel.recv_exit_status() != 0:
+                raise NotReady(
+                    f"{source} could not be copied to the server", details=(_text(err).strip(),)
+                )
+
+    def close(self) -> None:
+        self._client.close()
+
+    @contextmanager
+    def _channel(self, command: str, timeout: float) -> Iterator[paramiko.Channel]:
+        transport = self._client.get_transport()
+        try:
+            if transport is None or not transport.is_active():
+                raise EOFError("the connection is closed")
+            channel = transport.open_session(timeout=timeout)
+            channel.settimeout(timeout)
+            channel.exec_command(f"sudo sh -c {shlex.quote(command)}")
+            with channel:
+                yield channel
+        except TimeoutError:
+            raise NotYet(f"the server was silent for {timeout:.0f} s during: {command}") from None
+        except (OSError, EOFError, paramiko.SSHException) as error:
+            raise NotYet(f"the SSH connection was lost: {_words(error)}") from None
+
+
+class _Counting:
+    """A file object that writes to the channel and tells how much went."""
+
+    def __init__(self, channel: paramiko.Channel, tell: Callable[[int], None]) -> None:
+        self._channel, self._tell, self._sent = channel, tell, 0
+
+    def write(self, data: bytes) -> int:
+        self._channel.sendall(data)
+        self._sent += len(data)
+        self._tell(self._sent)
+        return len(data)
+
+
+def _without_owner(member: tarfile.TarInfo) -> tarfile.TarInfo:
+    member.uid = member.gid = 0
+    member.uname = member.gname = "root"
+    member.mode &= ~(stat.S_ISUID | stat.S_ISGID)
+    return member
+
+
+def _drain(channel: paramiko.Channel, sink: BinaryIO | None = None) -> tuple[bytes, bytes]:
+    """Read both streams to their ends; two readers, because either may fill its window."""
+    err = bytearray()
+    errors = channel.makefile_stderr("rb")
+    reader = threading.Thread(target=lambda: err.extend(_read_quietly(errors)), daemon=True)
+    reader.start()
+    out = bytearray()
+    while chunk := channel.recv(_CHUNK):
+        if sink is None:
+            out.extend(chunk)
+        else:
+            sink.write(chunk)
+    reader.join(timeout=10)
+    return bytes(out), bytes(err)
+
+
+def _read_quietly(file: paramiko.ChannelFile) -> bytes:
+    try:
+        return bytes(file.read())
+    except (OSError, socket.timeout):
+        return b""
+
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "replace")
+
+
+def _words(error: BaseException) -> str:
+    return str(error).strip() or type(error).__name__

@@ -1,0 +1,127 @@
+"""What is typed on the server, as values. Nothing here runs anything; all of it runs as root."""
+
+from __future__ import annotations
+
+import json
+import shlex
+
+from provisioner.models import Credential
+from provisioner.render.bundle import DATA_ROOT, ROOT
+
+BUNDLE = f"{ROOT}/bundle"
+SECRETS = f"{ROOT}/secrets"
+USERS_FILE = f"{SECRETS}/users.json"
+HOME_VOLUME = "provision-home-"
+CA_FILE = "/data/caddy/pki/authorities/local/root.crt"  # in the caddy container
+IMAGES = ("caddy", "hub", "notebook", "proxy")
+
+PREPARE_HOST_KEY = f"{ROOT}/rotate-host-key prepare"
+COMMIT_HOST_KEY = f"{ROOT}/rotate-host-key commit"
+CLOUD_INIT_STATUS = "cloud-init status --format json"
+CLOUD_INIT_LOG = "tail -n 60 /var/log/cloud-init-output.log"
+DOCKER_VERSION = "docker version --format '{{.Server.Version}}'"
+START_STACK = "systemctl start --no-block provision-stack.service"
+STACK_STATE = "systemctl show --property=ActiveState,Result provision-stack.service"
+
+
+def compose(*words: str) -> str:
+    return shlex.join(["docker", "compose", "--project-directory", BUNDLE, *words])
+
+
+def have_images(tag: str) -> str:
+    names = [f"provision-{name}:{tag}" for name in IMAGES]
+    return shlex.join(["docker", "image", "inspect", "--format", "{{.Id}}", *names])
+
+
+def write_file(path: str, mode: str = "0600") -> str:
+    """Replace `path` atomically with what comes on stdin, so that no secret is an argument."""
+    staging = shlex.quote(f"{path}.new")
+    return (
+        f"umask 077 && cat > {staging} && chmod {mode} {staging}"
+        f" && sync {staging} && mv -f {staging} {shlex.quote(path)}"
+    )
+
+
+def users_json(hashed: dict[str, str], credentials: tuple[Credential, ...]) -> bytes:
+    """The hub's users file: names → hashes and who is an admin. Holds no password."""
+    users = {
+        item.person.username: {
+            "hash": hashed[item.person.username],
+            "admin": item.person.admin,
+        }
+        for item in credentials
+    }
+    return json.dumps({"version": 1, "users": users}, indent=1).encode()
+
+
+def data_folder(number: int) -> str:
+    return f"{DATA_ROOT}/{number}"
+
+
+def service_states() -> str:
+    return compose("ps", "--all", "--format", "json")
+
+
+def service_logs(service: str = "", *, tail: int = 200, follow: bool = False) -> str:
+    words = ["logs", "--no-color", "--timestamps", "--tail", str(tail)]
+    return compose(*words, *(["--follow"] if follow else []), *([service] if service else []))
+
+
+def container_logs(username: str, *, tail: int = 200, follow: bool = False) -> str:
+    words = ["docker", "logs", "--timestamps", "--tail", str(tail)]
+    return shlex.join([*words, *(["--follow"] if follow else []), f"jupyter-{username}"])
+
+
+def read_ca() -> str:
+    return compose("exec", "-T", "caddy", "cat", CA_FILE)
+
+
+def participants_running() -> str:
+    """One JSON object a line for each participant's container, stopped ones too."""
+    return "docker ps --all --filter name=^jupyter- --format json"
+
+
+def participants_usage() -> str:
+    return (
+        "docker ps --quiet --filter name=^jupyter- | "
+        "xargs --no-run-if-empty docker stats --no-stream --format json"
+    )
+
+
+def list_homes() -> str:
+    """User names that have a home, one a line."""
+    return f"docker volume ls --quiet --filter name=^{HOME_VOLUME} | sed s/^{HOME_VOLUME}//"
+
+
+def find_homes_without_docker() -> str:
+    """The same, from the disk alone: a rescued machine has no Docker running."""
+    return f"ls /var/lib/docker/volumes | sed -n s/^{HOME_VOLUME}//p"
+
+
+def archive_home(username: str) -> str:
+    """A gzip'd tar of one home on stdout, without what can be downloaded again.
+
+    tar's code 1 means that a file changed while it was read: people may be at work.
+    """
+    folder = f"/var/lib/docker/volumes/{HOME_VOLUME}{username}/_data"
+    return (
+        shlex.join(
+            ["tar", "--create", "--gzip", "--warning=no-file-changed", "--exclude=./.cache"]
+            + ["--exclude=./.ipython/profile_default/history.sqlite-journal"]
+            + ["--directory", folder, "."]
+        )
+        + " || test $? -eq 1"
+    )
+
+
+def deadline() -> str:
+    return "systemctl show --property=NextElapseUSecRealtime --value provision-deadline.timer"
+
+
+def machine_load() -> str:
+    """Load, memory and disk in one go: three lines of numbers."""
+    return (
+        "cut -d' ' -f1-3 /proc/loadavg; "
+        "awk '/MemTotal|MemAvailable/ {print $2}' /proc/meminfo | xargs; "
+        "df --output=size,avail --block-size=1 / | tail -n 1"
+    )

@@ -1,0 +1,227 @@
+"""From what was asked to what will be made: the draft of a workshop, before anything exists."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from provisioner import keys, sizing
+from provisioner.errors import Refused, UsageError
+from provisioner.models import (
+    Credential,
+    Finding,
+    Findings,
+    Limits,
+    Phase,
+    Secret,
+    Severity,
+    Size,
+    Spec,
+)
+from provisioner.protocols import HasCapacity, Provider
+from provisioner.render.bundle import render_bundle
+from provisioner.render.known_hosts import pinned_keys
+from provisioner.render.userdata import render_user_data
+from provisioner.settings import Settings, parse_expiry
+from provisioner.store import Folder, Record, Store, credentials_csv
+
+MANY_CORES = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A workshop that exists on paper: its record, its secrets, and the machine's spec."""
+
+    record: Record
+    spec: Spec
+    credentials: tuple[Credential, ...]
+    files: dict[str, str]  # of the workshop's folder
+
+
+def site_of(settings: Settings) -> str:
+    """The name or address that participants type. Raises UsageError when there is none."""
+    if settings.dns.hostname:
+        return settings.dns.hostname
+    if settings.local.bind in {"127.0.0.1", "::1"}:
+        return "localhost"
+    if settings.local.bind in {"0.0.0.0", "::"}:  # noqa: S104 - it is being refused
+        raise UsageError(
+            f"local.bind = {settings.local.bind} listens everywhere, but has no name to type",
+            hint="--bind with this machine's address in the classroom, or set dns.hostname",
+        )
+    return settings.local.bind
+
+
+def draft(store: Store, provider: Provider, settings: Settings, *, base_image: str) -> Draft:
+    """Everything of a new workshop, made in memory; nothing is written."""
+    now = datetime.now(UTC).replace(microsecond=0)
+    people = settings.people()
+    record = Record(
+        id=keys.new_workshop_id(),
+        name=settings.name,
+        provider=provider.name,
+        phase=Phase.PREPARING,
+        created_at=now,
+        expires_at=parse_expiry(settings.expires, now=now),
+        people=people,
+        site=site_of(settings),
+        settings=settings.model_dump(mode="json"),
+        base_image=base_image,
+    )
+    credentials = keys.new_credentials(people, shared=settings.login.mode == "shared")
+    own, host = keys.new_key_pair(), keys.new_key_pair()
+    folder = store.folder(settings.name)
+    files = {
+        folder.ssh_key.name: str(own.private),
+        folder.ssh_key.name + ".pub": own.public + "\n",
+        folder.host_key.name: str(host.private),
+        folder.known_hosts.name: f"* {host.public}\n",
+        folder.credentials.name: credentials_csv(credentials, ""),
+    }
+    spec = make_spec(record, settings, folder, provider, own.public, host)
+    return Draft(record, spec, credentials, files)
+
+
+def make_spec(
+    record: Record,
+    settings: Settings,
+    folder: Folder,
+    provider: Provider,
+    ssh_public_key: str,
+    host: keys.KeyPair,
+) -> Spec:
+    bundle = render_bundle(
+        name=record.name,
+        site=record.site,
+        limits=settings.limits(),
+        environment=settings.environment_for(record.base_image),
+        network=settings.network_options(),
+        data=settings.data_folders(),
+        tls=settings.tls.mode,
+    )
+    return Spec(
+        id=record.id,
+        name=record.name,
+        folder=folder.path,
+        size=machine_size(settings, provider),
+        user_data=render_user_data(
+            name=record.name,
+            id=record.id,
+            expires_at=record.expires_at,
+            ssh_public_key=ssh_public_key,
+            host_key_private=str(host.private),
+            host_key_public=host.public,
+            bundle=bundle,
+        ),
+        bundle=bundle,
+        environment=settings.environment_for(record.base_image),
+        network=settings.network_options(),
+        expires_at=record.expires_at,
+        local=settings.local_options(),
+    )
+
+
+def respec(record: Record, settings: Settings, folder: Folder, provider: Provider) -> Spec:
+    """The spec of a workshop that has a folder; its keys are read, never made anew."""
+    public = folder.path.joinpath(folder.ssh_key.name + ".pub").read_text(encoding="utf-8").strip()
+    try:
+        private = folder.host_key.read_text(encoding="utf-8")
+        pinned = pinned_keys(folder.known_hosts.read_text(encoding="utf-8"))[0]
+        host = keys.KeyPair(Secret(private), pinned)
+    except FileNotFoundError:
+        # Replaced on first contact, so the machine made its own: this one is never used again.
+        host = keys.new_key_pair()
+    return make_spec(record, settings, folder, provider, public, host)
+
+
+def machine_size(settings: Settings, provider: Provider) -> Size:
+    cores = provider.available().cores if isinstance(provider, HasCapacity) else MANY_CORES
+    return sizing.machine_for(len(settings.people()), settings.limits(), cores=cores)
+
+
+def check(settings: Settings, provider: Provider, spec: Spec) -> Findings:
+    """Every finding about this draft: ours about people and folders, then the provider's."""
+    return (*_check_data(settings), *_check_capacity(settings, provider), *provider.check(spec))
+
+
+def errors(findings: Findings) -> list[Finding]:
+    return [item for item in findings if item.severity is Severity.ERROR]
+
+
+def refuse_errors(findings: Findings, *, name: str) -> None:
+    """Raises Refused with every error among `findings`, not just the first."""
+    found = errors(findings)
+    if not found:
+        return
+    hints = [item.hint for item in found if item.hint]
+    raise Refused(
+        f"Workshop {name!r} was not launched; nothing was created:",
+        details=tuple(f"{item.subject}: {item.message}" for item in found),
+        hint=hints[0] if hints else "",
+    )
+
+
+def _check_data(settings: Settings) -> Findings:
+    findings = []
+    for folder in settings.data_folders():
+        if not folder.source.is_dir():
+            findings.append(
+                Finding(
+                    Severity.ERROR,
+                    "data",
+                    f"the folder {folder.source} for {folder.path} does not exist",
+                    f"make it, or change [[data]] source for {folder.path}",
+                )
+            )
+    return tuple(findings)
+
+
+def _check_capacity(settings: Settings, provider: Provider) -> Findings:
+    if not isinstance(provider, HasCapacity):
+        return ()
+    people, limits, free = len(settings.people()), settings.limits(), provider.available()
+    findings = []
+    if people * limits.memory + sizing.SYSTEM_MEMORY > free.memory:
+        fit = sizing.people_that_fit(free.memory, share=limits.memory, system=sizing.SYSTEM_MEMORY)
+        share = sizing.share_that_fits(free.memory, people, system=sizing.SYSTEM_MEMORY)
+        findings.append(
+            Finding(
+                Severity.ERROR,
+                "memory",
+                f"{sizing.explain_memory(people, limits)}; this machine has "
+                f"{sizing.format_size(free.memory)} free: {_fit(fit, settings)}",
+                _ways_out(share, "--memory", "memory"),
+            )
+        )
+    if people * limits.disk + sizing.SYSTEM_DISK > free.disk:
+        fit = sizing.people_that_fit(free.disk, share=limits.disk, system=sizing.SYSTEM_DISK)
+        share = sizing.share_that_fits(free.disk, people, system=sizing.SYSTEM_DISK)
+        findings.append(
+            Finding(
+                Severity.ERROR,
+                "disk",
+                f"{sizing.explain_disk(people, limits)}; this machine has "
+                f"{sizing.format_size(free.disk)} free: {_fit(fit, settings)}",
+                _ways_out(share, "--disk", "disk"),
+            )
+        )
+    return tuple(findings)
+
+
+def _fit(people: int, settings: Settings) -> str:
+    participants = max(0, people - len(settings.login.admins))
+    admins = ", ".join(settings.login.admins)
+    return f"{participants} people fit" + (f" beside {admins}" if admins else "")
+
+
+MINIMUM = Limits(memory=256 * 1024**2, cpu=0.1, disk=256 * 1024**2)
+
+
+def _ways_out(share: int, flag: str, what: str) -> str:
+    if share >= getattr(MINIMUM, what):
+        return f"fewer --users, or {flag} {sizing.flag_size(share)} for each"
+    return "fewer --users, or a larger machine"
+
+
+def data_paths(settings: Settings) -> tuple[str, ...]:
+    return tuple(folder.path for folder in settings.data_folders())
