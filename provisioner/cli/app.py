@@ -454,6 +454,5 @@ def doctor(
         raise typer.Exit(Refused.exit_code)
 
 
-def main() -> None:
-    """The console script."""
-    app()
+if __name__ == "__main__":
+    app(prog_name="provision")

@@ -12,6 +12,7 @@ import hashlib
 import io
 import json
 import tarfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -94,7 +95,7 @@ class FakeProvider:
         return self._cloud / f"{workshop_id}.json"
 
     def _server(self, workshop_id: str, state: ServerState) -> Server:
-        return Server(workshop_id, state, "192.0.2.1", "192.0.2.1", 22)
+        return Server(workshop_id, state, "192.0.2.1", "192.0.2.1", 22, _port(workshop_id))
 
 
 class FakeRemote:
@@ -193,12 +194,13 @@ class FakeCloud:
     def healthy(self, url: str, ca: Path | None) -> None: ...
 
     def visitor(self, url: str, ca: Path | None, credential: Credential) -> FakeVisitor:
-        (found,) = [
-            item
-            for item in self.provider.discover()
-            if credential.person.username in self.provider.read(item.id).get("users", {})
-        ][:1]
+        (found,) = [item for item in self.provider.discover() if url.endswith(f":{_port(item.id)}")]
         return FakeVisitor(self.provider.read(found.id)["users"], credential)
+
+
+def _port(workshop_id: str) -> int:
+    """Each machine has one of its own, so that an address leads to one machine."""
+    return 10_000 + zlib.crc32(workshop_id.encode()) % 50_000
 
 
 def _matches(password: str, stored: str) -> bool:

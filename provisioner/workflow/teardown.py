@@ -41,6 +41,7 @@ def tear_down_locked(tools: Tools, name: str, options: TeardownOptions) -> TornD
     ids = _ids(tools, name, record)
     folder = tools.store.folder(name)
     if not ids and not folder.path.exists():
+        tools.store.remove(name)  # half a folder that a killed launch left
         return TornDown(name)
     backup = None
     if not options.discard_homes:
