@@ -86,9 +86,9 @@ def test_two_commands_at_once_on_one_workshop(store: Store) -> None:
     other = context.Process(target=_hold, args=(str(store.home), held, release))
     other.start()
     assert held.wait(30)
-    with pytest.raises(Busy, match=f"provision launch .process {other.pid}"):
-        with store.lock("tessera", "teardown"):
-            pass
+    busy = pytest.raises(Busy, match=f"provision launch .process {other.pid}")
+    with busy, store.lock("tessera", "teardown"):
+        pass
     with store.lock("another", "launch"):
         pass
     other.kill()

@@ -121,7 +121,7 @@ def test_every_kill_point(sweep: str, tmp_path: Path) -> None:
             then(home)
         except provisioner.errors.Refused as error:
             # What is left of a half-deleted workshop is not built upon; the hint clears it.
-            assert then is run_launch  # noqa: PT017
+            assert then is run_launch
             assert "teardown tessera" in error.hint  # noqa: PT017
             run_teardown(home)
             run_launch(home)
