@@ -9,9 +9,9 @@ import base64
 import hashlib
 import hmac
 import json
-import os
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 
 FREE_TRIES = 5
 LONGEST_WAIT = 60.0  # seconds
@@ -40,16 +40,15 @@ class Users:
     """users.json, read again whenever it was replaced."""
 
     def __init__(self, path: str) -> None:
-        self._path = path
+        self._path = Path(path)
         self._seen = None
         self._users = {}
 
     def get(self, name: str) -> dict:
-        status = os.stat(self._path)
+        status = self._path.stat()
         seen = (status.st_mtime_ns, status.st_ino, status.st_size)
         if seen != self._seen:
-            with open(self._path, encoding="utf-8") as file:
-                self._users = json.load(file)["users"]
+            self._users = json.loads(self._path.read_text(encoding="utf-8"))["users"]
             self._seen = seen
         return self._users.get(name)
 

@@ -3,13 +3,10 @@
 import json
 import math
 import os
-import sys
 from concurrent.futures import ThreadPoolExecutor
 
+from authenticator import WorkshopAuthenticator
 from dockerspawner import DockerSpawner
-
-sys.path.insert(0, os.path.dirname(__file__))
-from authenticator import WorkshopAuthenticator  # noqa: E402
 
 c = get_config()
 

@@ -23,6 +23,7 @@ from provisioner.store import (
     read_credentials,
     write_private,
 )
+from provisioner.workflow.backup import count_people
 from provisioner.workflow.launch import Launched, local_time
 from provisioner.workflow.planning import Draft, errors
 from provisioner.workflow.status import Listed, Status
@@ -90,7 +91,7 @@ def show_torn_down(done: TornDown) -> None:
         return
     stdout.print()
     if done.backup is not None and done.backup.people:
-        stdout.print(f"Files of {len(done.backup.people)} people are in {done.backup.path}")
+        stdout.print(f"Files of {count_people(len(done.backup.people))} are in {done.backup.path}")
     stdout.print(f"[bold green]Gone.[/] Nothing of workshop {done.name!r} is left.")
 
 

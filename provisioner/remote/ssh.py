@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import shlex
-import socket
 import stat
 import tarfile
 import threading
@@ -174,7 +173,7 @@ def _drain(channel: paramiko.Channel, sink: BinaryIO | None = None) -> tuple[byt
 def _read_quietly(file: paramiko.ChannelFile) -> bytes:
     try:
         return bytes(file.read())
-    except (OSError, socket.timeout):
+    except OSError:
         return b""
 
 
@@ -183,4 +182,7 @@ def _text(data: bytes) -> str:
 
 
 def _words(error: BaseException) -> str:
-    return str(error).strip() or type(error).__name__
+    words = str(error).strip() or type(error).__name__
+    # paramiko's words for a port that takes the connection and then says nothing: QEMU's forward
+    # listens before the machine behind it does.
+    return "nothing speaks SSH there yet" if words == "No existing session" else words

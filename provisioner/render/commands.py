@@ -25,7 +25,9 @@ STACK_STATE = "systemctl show --property=ActiveState,Result provision-stack.serv
 
 
 def compose(*words: str) -> str:
-    return shlex.join(["docker", "compose", "--project-directory", BUNDLE, *words])
+    return shlex.join(
+        ["docker", "compose", "--ansi", "never", "--project-directory", BUNDLE, *words]
+    )
 
 
 def have_images(tag: str) -> str:
@@ -106,9 +108,10 @@ def archive_home(username: str) -> str:
     folder = f"/var/lib/docker/volumes/{HOME_VOLUME}{username}/_data"
     return (
         shlex.join(
-            ["tar", "--create", "--gzip", "--warning=no-file-changed", "--exclude=./.cache"]
-            + ["--exclude=./.ipython/profile_default/history.sqlite-journal"]
-            + ["--directory", folder, "."]
+            [
+                *("tar", "--create", "--gzip", "--warning=no-file-changed"),
+                *("--exclude=./.cache", "--directory", folder, "."),
+            ]
         )
         + " || test $? -eq 1"
     )

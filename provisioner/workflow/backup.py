@@ -37,7 +37,7 @@ def backup_homes(
     if not people:
         return Backup(target, ())
     target.mkdir(mode=0o700, parents=True)
-    title = f"Bringing home the files of {len(people)} people"
+    title = f"Bringing home the files of {count_people(len(people))}"
     with tools.step(name, "backup", title, kind=tools.provider.name) as shown:
         files = {}
         for number, username in enumerate(people, 1):
@@ -46,6 +46,10 @@ def backup_homes(
         manifest = {"workshop": name, "id": workshop_id, "at": stamp, "files": files}
         (target / "manifest.json").write_text(json.dumps(manifest, indent=1), encoding="utf-8")
     return Backup(target, people)
+
+
+def count_people(number: int) -> str:
+    return "1 person" if number == 1 else f"{number} people"
 
 
 def _fetch(remote: Remote, username: str, target: Path) -> int:

@@ -19,7 +19,7 @@ def test_report() -> None:
     boot, ready = figures.get("bare_boot_seconds"), figures.get("launch_with_two_kills_seconds")
     if boot and ready:
         lines.append(
-            f"launch to ready, killed twice on its way ÷ bare boot to SSH: {ready / boot:.1f} (aim 4)"
+            f"launch, killed twice on its way ÷ bare boot to SSH: {ready / boot:.1f} (aim 4)"
         )
     if figures.get("bake_cached_seconds"):
         ratio = figures["bake_seconds"] / figures["bake_cached_seconds"]
