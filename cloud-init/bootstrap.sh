@@ -41,7 +41,7 @@ ensure_docker() {
 }
 
 start_docker() {
-    systemctl enable --now docker.service
+    systemctl is-active --quiet docker.service || systemctl enable --now docker.service
     retry docker info > /dev/null
 }
 
@@ -98,8 +98,7 @@ ensure_images() {
 }
 
 install_stack() {
-    systemctl daemon-reload
-    systemctl enable provision-stack.service
+    systemctl enable provision-stack.service # makes systemd read its units again, too
 }
 
 say "start"

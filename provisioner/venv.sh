@@ -34,6 +34,6 @@ ensure_venv() {
     echo "making $2 (once; a minute)" >&2
     rm -rf "$2"
     "$python" -m venv "$2"
-    "$2/bin/pip" install --quiet --disable-pip-version-check --editable "$1${3:+[$3]}" >&2
+    "$2/bin/pip" install -qq --disable-pip-version-check --editable "$1${3:+[$3]}" >&2
     echo "$stamp" >"$2/.stamp"
 }

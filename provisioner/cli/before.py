@@ -47,7 +47,7 @@ def plan(
     settings = wiring.settings(config, asked)
     tools = opening.tools_for(settings)
     base = wiring.base_image(settings.environment.base_image, tools.reporter)
-    made = planning.draft(tools.store, tools.provider, settings, base_image=base)
+    made = planning.outline(tools.store, tools.provider, settings, base_image=base)
     findings = planning.check(settings, tools.provider, made.spec)
     if json_:
         output.print_json(plan_json(settings, made, findings))

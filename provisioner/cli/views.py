@@ -173,6 +173,8 @@ def show_plan(settings: Settings, made: Draft, findings: Findings, tools: Tools)
         f"[bold]{settings.name}[/]: {settings.users} participants"
         f"{f' and {admins}' if admins else ''} on one machine ({settings.provider})"
     )
+    if not made.files:
+        stdout.print(f"  exists     {made.record.phase}; a launch goes on from there")
     stdout.print(f"  memory     {sizing.explain_memory(people, limits)}")
     stdout.print(f"  disk       {sizing.explain_disk(people, limits)}, filled as it is used")
     stdout.print(f"  cores      {size.cores}, at most {limits.cpu:g} for each participant")

@@ -28,9 +28,6 @@ from provisioner.errors import Refused
 if TYPE_CHECKING:
     from provisioner.workflow.launch import Launched
 
-if TYPE_CHECKING:
-    pass
-
 
 def launch(
     name: Name = None,

@@ -23,7 +23,7 @@ from provisioner.render.bundle import render_bundle
 from provisioner.render.known_hosts import pinned_keys
 from provisioner.render.userdata import render_user_data
 from provisioner.settings import Settings, parse_expiry
-from provisioner.store import Folder, Record, Store, credentials_csv
+from provisioner.store import Folder, Record, Store, credentials_csv, read_credentials
 
 MANY_CORES = 64
 
@@ -80,6 +80,17 @@ def draft(store: Store, provider: Provider, settings: Settings, *, base_image: s
     }
     spec = make_spec(record, settings, folder, provider, own.public, host)
     return Draft(record, spec, credentials, files)
+
+
+def outline(store: Store, provider: Provider, settings: Settings, *, base_image: str) -> Draft:
+    """What a launch would make, or go on with when there is a workshop of this name."""
+    record = store.load(settings.name)
+    if record is None:
+        return draft(store, provider, settings, base_image=base_image)
+    folder = store.folder(record.name)
+    credentials = read_credentials(folder.credentials, record.people)
+    spec = respec(record, Settings(**record.settings), folder, provider)
+    return Draft(record, spec, credentials, {})
 
 
 def make_spec(
@@ -141,7 +152,11 @@ def machine_size(settings: Settings, provider: Provider) -> Size:
 
 def check(settings: Settings, provider: Provider, spec: Spec) -> Findings:
     """Every finding about this draft: ours about people and folders, then the provider's."""
-    return (*_check_data(settings), *_check_capacity(settings, provider), *provider.check(spec))
+    return (
+        *_check_data(settings),
+        *_check_capacity(settings, provider, spec),
+        *provider.check(spec),
+    )
 
 
 def errors(findings: Findings) -> list[Finding]:
@@ -176,9 +191,9 @@ def _check_data(settings: Settings) -> Findings:
     return tuple(findings)
 
 
-def _check_capacity(settings: Settings, provider: Provider) -> Findings:
-    if not isinstance(provider, HasCapacity):
-        return ()
+def _check_capacity(settings: Settings, provider: Provider, spec: Spec) -> Findings:
+    if not isinstance(provider, HasCapacity) or provider.find(spec.id) is not None:
+        return ()  # a machine that exists has its share already
     people, limits, free = len(settings.people()), settings.limits(), provider.available()
     findings = []
     if people * limits.memory + sizing.SYSTEM_MEMORY > free.memory:

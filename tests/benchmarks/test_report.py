@@ -15,7 +15,9 @@ def test_report() -> None:
     if not file.exists():
         pytest.skip("nothing was measured: the end-to-end tests have not run")
     figures = json.loads(file.read_text())
+    rungs = figures.pop("rung_seconds", {})
     lines = [f"{name}: {value}" for name, value in figures.items()]
+    lines += [f"rung {name}: {seconds}" for name, seconds in rungs.items()]
     boot, ready = figures.get("bare_boot_seconds"), figures.get("launch_with_two_kills_seconds")
     if boot and ready:
         lines.append(

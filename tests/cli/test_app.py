@@ -179,6 +179,13 @@ def test_plan_says_what_and_what_against() -> None:
     assert {item["subject"] for item in findings} == {"memory", "disk"}
 
 
+def test_a_plan_of_a_workshop_that_exists_finds_nothing_against_itself() -> None:
+    launched("--users", "2")
+    done = provision("plan", *FAKE, "--users", "2")
+    assert done.returncode == 0, done.stderr
+    assert "exists     ready; a launch goes on from there" in done.stdout
+
+
 def test_no_password_in_the_progress_or_the_events(own_home: Path) -> None:
     done = provision("launch", *FAKE, "--json")
     passwords = [item["password"] for item in json.loads(done.stdout)["credentials"]]

@@ -10,8 +10,11 @@ import json
 import socket
 import ssl
 import tarfile
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +57,20 @@ def certificate(cli: Cli, url: str) -> bytes:
     return shown
 
 
+@contextmanager
+def serving() -> Iterator[int]:
+    """A web server on this computer's loopback; answers with its port."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), SimpleHTTPRequestHandler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield server.server_port
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
 @pytest.fixture(scope="module")
 def launched(cli: Cli) -> Any:
     """Baked first, so that the launch's own time is known; then launched, with two deaths."""
@@ -87,6 +104,7 @@ def test_launch_survives_two_kills_and_ends_ready(cli: Cli, launched: Any) -> No
         if event.get("outcome") == "ok"
     }
     assert {"ssh", "host-key", "cloud-init", "images", "https", "login", "server", "cell"} <= steps
+    measured(rung_seconds=launched["timings"])
 
 
 def test_launching_again_is_quick_and_changes_nothing(cli: Cli, launched: Any) -> None:
@@ -145,6 +163,25 @@ def test_a_participant_is_kept_in_bounds(cli: Cli, launched: Any) -> None:
     assert not any("docker.sock" in str(mount) for mount in container["Mounts"])
     (data,) = [mount for mount in container["Mounts"] if mount["Destination"] == "/tessera"]
     assert data["RW"] is False
+
+
+def test_participants_code_reaches_the_internet_but_not_the_operator(
+    cli: Cli, launched: Any
+) -> None:
+    """From inside a participant's container; the last answer shows that the others could fail."""
+
+    def fetch(where: str, url: str) -> str:
+        prefix = "sudo docker exec jupyter-user01" if where == "participant" else ""
+        ask = f"curl -s -m 20 -o /dev/null -w '%{{http_code}}' {url} || true"
+        return cli("ssh", "--", f"{prefix} {ask}").stdout.strip()
+
+    router = cli("ssh", "--", "ip -4 route show default | cut -d' ' -f3").stdout.strip()
+    with serving() as port:  # on the operator's loopback, which a machine's router leads to
+        operator = f"http://{router}:{port}/"
+        assert fetch("machine", operator) == "200"
+        assert fetch("participant", operator) == "000"
+    assert fetch("participant", "http://169.254.169.254/latest/meta-data/") == "000"
+    assert fetch("participant", "http://hub:8081/hub/health") == "200"
 
 
 def test_a_wrong_password_and_an_unknown_name_stay_out(cli: Cli, launched: Any) -> None:

@@ -122,7 +122,8 @@ def apt_commands(
 ) -> list[list[str]]:
     """Update, then install. `folder` holds sources in `parts/`, and takes the lists.
 
-    From `suite` come QEMU and what it needs, and nothing else.
+    QEMU comes from `suite` with what it needs, which must be of the same age: `NAME/suite` would
+    leave its parts to the release. Everything else comes from the release itself.
     """
     options: list[str] = []
     if folder:
@@ -131,11 +132,14 @@ def apt_commands(
             *("-o", "Dir::Etc::SourceList=/dev/null"),
             *("-o", f"Dir::State::Lists={folder}/lists"),
         ]
-    wanted = [f"{name}/{suite}" if suite and name.startswith("qemu-") else name for name in names]
     quiet = ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q", "-y", *options]
+    install = [*quiet, "install", "--no-install-recommends"]
+    newer = [name for name in names if suite and name.startswith("qemu-")]
+    plain = [name for name in names if name not in newer]
     return [
         [*quiet, "update"],
-        [*quiet, "install", "--no-install-recommends", *wanted],
+        *([[*install, *plain]] if plain else []),
+        *([[*install, f"--target-release={suite}", *newer]] if newer else []),
     ]
 
 

@@ -74,7 +74,8 @@ def test_on_debian_12_qemu_comes_from_the_same_mirrors_backports(tmp_path: Path,
         "Suites: bookworm bookworm-updates bookworm-backports\nComponents: main\n"
         "Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg\n"
     )
-    assert "install --no-install-recommends qemu-system-x86/bookworm-backports" in found.command
+    wanted = "install --no-install-recommends --target-release=bookworm-backports qemu-system-x86"
+    assert found.command.endswith(wanted)
     assert "unreachable" not in found.command
 
 
@@ -127,12 +128,12 @@ def test_the_command_can_be_pasted(tmp_path: Path, apt: Path) -> None:
     told = subprocess.run(
         ["sh", "-c", found.command], env={"PATH": path}, capture_output=True, text=True, check=True
     ).stdout
-    assert told.count(found.sources) == 2
-    assert "update" in told.splitlines()[0]
-    assert {word for word in told.split() if "/bookworm-backports" in word} == {
-        "qemu-system-x86/bookworm-backports",
-        "qemu-utils/bookworm-backports",
-    }
+    assert told.count(found.sources) == 3
+    update, release, newer = (line for line in told.splitlines() if line.startswith("-q "))
+    assert update.endswith(" update")
+    assert "mmdebstrap" in release
+    assert "qemu" not in release
+    assert newer.endswith(" --target-release=bookworm-backports qemu-utils qemu-system-x86")
 
 
 class Quiet:
