@@ -151,7 +151,10 @@ class Remote(Protocol):
         ...
 
     def send_tree(self, source: Path, target: str, progress: Callable[[int, int], None]) -> None:
-        """Make `target` a copy of the folder `source`; `progress(sent, total)` in bytes."""
+        """Give the folder `target` the contents of `source`; `progress(sent, total)` in bytes.
+
+        `target` is never another folder than before, so what has it mounted sees the change.
+        """
         ...
 
     def host_key(self) -> str:

@@ -28,7 +28,7 @@ def verb(function: Callable[..., None]) -> Callable[..., None]:
             function(*args, **kwargs)
         except ProvisionError as error:
             _fail(error, bool(kwargs.get("json_")))
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, typer.Abort):  # the latter at a question
             word, name = function.__name__.rstrip("_"), kwargs.get("name") or ""
             stopped = Interrupted(
                 "Interrupted. What was done is recorded; nothing needs to be cleaned by hand.",

@@ -16,6 +16,9 @@ def main() -> None:
         with open(os.path.join(os.path.dirname(__file__), "help.txt"), encoding="utf-8") as file:  # noqa: PTH118, PTH120, PTH123 - pathlib alone would double the time
             sys.stdout.write(file.read())
         sys.exit(0)
-    from provisioner.cli.app import app
+    try:
+        from provisioner.cli.app import app
 
-    app(prog_name="provision")
+        app(prog_name="provision")
+    except KeyboardInterrupt:  # before any verb had begun
+        sys.exit(130)

@@ -130,6 +130,11 @@ class FakeRemote:
             return Result(0, "-----BEGIN CERTIFICATE-----\nfake\n", "")
         if command == commands.write_file(commands.USERS_FILE):
             self._save(users=json.loads(stdin)["users"])
+        for number in range(9):
+            if command == commands.write_file(commands.data_stamp(number)):
+                self._save(stamps=self._state().get("stamps", {}) | {str(number): stdin.decode()})
+            if command == commands.read_file(commands.data_stamp(number)):
+                return Result(0, self._state().get("stamps", {}).get(str(number), ""), "")
         if command in {commands.list_homes(), commands.find_homes_without_docker()}:
             return Result(0, "\n".join(self._state().get("homes", {})), "")
         return Result(0, "", "")

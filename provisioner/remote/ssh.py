@@ -99,9 +99,13 @@ class Shell:
         total = sum(item.stat().st_size for item in source.rglob("*") if item.is_file())
         staging = shlex.quote(f"{target}.new")
         goal = shlex.quote(target)
+        # The folder itself stays: containers that have it mounted must see what is new in it.
         command = (
-            f"rm -rf {staging} && mkdir -p {staging} && tar -xf - -C {staging}"
-            f" && chmod -R a+rX {staging} && rm -rf {goal} && mv {staging} {goal}"
+            f"rm -rf {staging} && mkdir -p {staging} {goal} && tar -xf - -C {staging}"
+            f" && chmod -R a+rX {staging} && chmod a+rX {goal}"
+            f" && find {goal} -mindepth 1 -maxdepth 1 -exec rm -rf {{}} +"
+            f" && find {staging} -mindepth 1 -maxdepth 1 -exec mv -t {goal} {{}} +"
+            f" && rmdir {staging}"
         )
         with self._channel(command, 300) as channel:
             writer = _Counting(channel, lambda sent: progress(min(sent, total), total))

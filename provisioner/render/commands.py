@@ -60,6 +60,16 @@ def data_folder(number: int) -> str:
     return f"{DATA_ROOT}/{number}"
 
 
+def data_stamp(number: int) -> str:
+    """Says which state of the operator's folder the server has."""
+    return f"{DATA_ROOT}/{number}.stamp"
+
+
+def read_file(path: str) -> str:
+    """What is in it; nothing when it is not there."""
+    return f"cat {shlex.quote(path)} 2> /dev/null || true"
+
+
 def service_states() -> str:
     return compose("ps", "--all", "--format", "json")
 

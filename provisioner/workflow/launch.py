@@ -34,6 +34,7 @@ from provisioner.workflow.checks import (
     Rung,
     machine_runs,
 )
+from provisioner.workflow.data import send_data
 from provisioner.workflow.evidence import collect
 from provisioner.workflow.teardown import TeardownOptions, tear_down_locked
 from provisioner.workflow.tools import Tools
@@ -161,7 +162,7 @@ def _make_ready(climb: Climb, settings: Settings) -> Launched:
     _replace_host_key(climb)
     ascend(climb, SYSTEM)
     _advance(climb, phase=Phase.STARTING)
-    _send_data(climb, settings)
+    send_data(climb, settings.data_folders(), kind=kind_of(climb.record, climb.server))
     credentials = _send_users(climb)
     ascend(climb, WORKSHOP)
     _advance(climb, phase=Phase.READY, ready_at=datetime.now(UTC).replace(microsecond=0))
@@ -238,18 +239,6 @@ def _proves(climb: Climb, key: str) -> None:
     if climb.remote.host_key() != key:
         climb.reconnect()
         raise NotYet("the machine still answers with its first host key")
-
-
-def _send_data(climb: Climb, settings: Settings) -> None:
-    for number, folder in enumerate(settings.data_folders()):
-        title = f"Copying {folder.source.name} for {folder.path}"
-        kind = kind_of(climb.record, climb.server)
-        with climb.tools.step(climb.record.name, f"data-{number}", title, kind=kind) as shown:
-            climb.remote.send_tree(
-                folder.source,
-                commands.data_folder(number),
-                lambda sent, total: shown.update(f"{sent / 1e6:.0f} of {total / 1e6:.0f} MB"),
-            )
 
 
 def _send_users(climb: Climb) -> tuple[Credential, ...]:

@@ -216,7 +216,8 @@ def test_a_bug_is_called_a_bug_and_verbose_shows_it(monkeypatch: pytest.MonkeyPa
 
 def test_ctrl_c_says_how_to_go_on(own_home: Path) -> None:
     code = (
-        "import sys, time; import provisioner.providers.fake as f\n"
+        "import signal, sys, time; import provisioner.providers.fake as f\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell's & ignores it
         "def slow(self, spec): print('creating', file=sys.stderr, flush=True); time.sleep(60)\n"
         "f.FakeProvider.create = slow\n"
         "from provisioner.cli.app import app; app(sys.argv[1:], prog_name='provision')"

@@ -111,6 +111,8 @@ def test_launching_again_is_quick_and_changes_nothing(cli: Cli, launched: Any) -
     again = cli.json("launch", "--yes")
     assert again["credentials"] == launched["credentials"]
     assert again["url"] == launched["url"]
+    seen = cli("ssh", "--", "sudo docker exec jupyter-user01 cat /tessera/tile.txt").stdout
+    assert seen == "a tile of embeddings\n", "a server that ran meanwhile has its data still"
 
 
 def test_status_sees_everything(cli: Cli, launched: Any) -> None:
@@ -138,8 +140,9 @@ def test_the_machine_from_inside(cli: Cli, launched: Any) -> None:
     assert status["recoverable_errors"] == {}
     timers = on_server("systemctl list-timers --all --no-pager")
     assert "provision-deadline.timer" in timers
-    injected = on_server("sudo grep -c 'PRIVATE KEY' /etc/ssh/ssh_host_ed25519_key")
-    assert injected == "1"
+    shown = on_server("sudo ssh-keygen -y -f /etc/ssh/ssh_host_ed25519_key").split()[1]
+    assert shown not in on_server("cat /opt/provision/injected-host-key.pub")
+    assert shown in (cli.home / "tessera" / "known_hosts").read_text()
     secrets = on_server(
         "sudo stat -c %a:%U /opt/provision/secrets /opt/provision/secrets/users.json"
     )

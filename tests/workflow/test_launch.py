@@ -98,6 +98,26 @@ def test_the_data_folder_arrives(tools: Tools, tmp_path: Path) -> None:
     }
 
 
+def test_a_data_folder_is_copied_again_only_when_it_has_changed(
+    tools: Tools, tmp_path: Path
+) -> None:
+    (tmp_path / "tiles").mkdir()
+    (tmp_path / "tiles" / "a.npy").write_text("1")
+    data = [{"source": str(tmp_path / "tiles"), "path": "/tessera"}]
+    listener = tools.reporter
+    assert isinstance(listener, Listener)
+    go(tools, data=data)
+    go(tools, data=data)
+    assert listener.steps.count("Copying tiles for /tessera") == 1
+    (tmp_path / "tiles" / "b.npy").write_text("2")
+    go(tools, data=data)
+    assert listener.steps.count("Copying tiles for /tessera") == 2
+    (found,) = tools.provider.discover()  # type: ignore[attr-defined]
+    assert tools.provider.read(found.id)["files"] == {  # type: ignore[attr-defined]
+        "/opt/provision/data/0": ["a.npy", "b.npy"]
+    }
+
+
 @pytest.mark.parametrize(
     ("free", "subject", "words", "share"),
     [

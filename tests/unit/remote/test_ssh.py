@@ -153,6 +153,7 @@ def test_a_folder_arrives_whole_and_replaces_what_was_there(server: Server, tmp_
     (source / "link").symlink_to("empty")
     target.mkdir()
     (target / "old").write_text("old")
+    before = target.stat().st_ino
     seen: list[tuple[int, int]] = []
     shell = connect(server, server.host_key)
     shell.send_tree(source, str(target), lambda sent, total: seen.append((sent, total)))
@@ -160,6 +161,7 @@ def test_a_folder_arrives_whole_and_replaces_what_was_there(server: Server, tmp_
     assert sorted(path.name for path in target.iterdir()) == ["empty", "link", "sub"]
     assert (target / "sub" / "ü 1.bin").read_bytes() == (source / "sub" / "ü 1.bin").read_bytes()
     assert seen[-1] == (1_280_000, 1_280_000)
+    assert target.stat().st_ino == before, "what has it mounted sees what is new"
 
 
 def test_a_folder_that_cannot_be_written_says_why(server: Server, tmp_path: Path) -> None:
