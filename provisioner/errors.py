@@ -17,12 +17,23 @@ from __future__ import annotations
 
 
 class ProvisionError(Exception):
-    """Root of the tree. `details` are lines of evidence: a log's tail, a tool's own words."""
+    """Root of the tree. `details` are lines of evidence: a log's tail, a tool's own words.
+
+    `document` is what `--json` shows beside the words.
+    """
 
     exit_code = 1
 
-    def __init__(self, message: str, *, hint: str = "", details: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str = "",
+        details: tuple[str, ...] = (),
+        document: dict[str, object] | None = None,
+    ) -> None:
         super().__init__(message)
+        self.document = document or {}
         self.message = message
         self.hint = hint
         self.details = details

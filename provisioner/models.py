@@ -33,12 +33,13 @@ class Phase(StrEnum):
     BOOTING = "booting"  # the machine exists; we wait for SSH and cloud-init
     STARTING = "starting"  # secrets are pushed; the bundle starts
     READY = "ready"  # a participant ran a cell
+    STOPPED = "stopped"  # paused by the organiser; everything is kept
     FAILED = "failed"  # not ready in time; kept for inspection
     EXPIRED = "expired"  # the deadline passed and the machine ended itself
-    DELETING = "deleting"  # teardown has begun
 
 
 class ServerState(StrEnum):
+    PENDING = "pending"  # asked for; it may not have an address yet
     RUNNING = "running"
     STOPPED = "stopped"  # it exists but is powered off
 
@@ -104,6 +105,7 @@ class Network:
     apt_mirror: str = ""
     pip_index: str = ""
     npm_registry: str = ""
+    cloud_image: str = ""  # URL or file of a Debian genericcloud image; "": Debian's own
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +116,58 @@ class LocalOptions:
     bind: str = "127.0.0.1"
     https_port: int = 0  # 0: the first free one from 8443
     ssh_port: int = 0  # 0: the first free one from 2222
+    image: str = "auto"  # auto | bake | genericcloud
+
+
+@dataclass(frozen=True, slots=True)
+class AwsOptions:
+    """Choices of the aws provider; "" and 0 mean that it chooses."""
+
+    region: str = ""
+    profile: str = ""
+    instance_type: str = ""
+    ami: str = ""
+    subnet: str = ""
+    ssh_from: str = ""  # CIDR that may reach port 22; "" is the operator's own address
+    disk: int = 0  # bytes of the root volume
+    spot: bool = False
+    static_ip: bool = False
+    instance_profile: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HostOptions:
+    """An existing machine, as OpenSSH's user@address, and its port."""
+
+    address: str = ""
+    port: int = 22
+
+
+@dataclass(frozen=True, slots=True)
+class DnsOptions:
+    """How the workshop's name is kept. Files hold secrets, which therefore stand nowhere else."""
+
+    provider: str = "none"  # none | manual | route53 | rfc2136
+    zone: str = ""  # "": the longest zone that holds the host name
+    ttl: int = 60  # seconds
+    server: str = ""  # rfc2136: the primary's host or address, with :port if not 53
+    key_file: str = ""  # rfc2136: the TSIG key as tsig-keygen writes it
+    takeover: bool = False  # replace a record that another one made
+
+
+@dataclass(frozen=True, slots=True)
+class TlsOptions:
+    """Where the certificate comes from. Paths are files of the operator's machine."""
+
+    mode: str = "internal"  # internal | acme | files
+    ca: str = ""  # ACME directory; "" is Let's Encrypt
+    ca_root: str = ""  # PEM: what the ACME directory's own certificate is verified with
+    email: str = ""
+    staging: bool = False
+    eab_key_id: str = ""
+    eab_key_file: str = ""  # holds the base64url HMAC key
+    certificate: str = ""  # mode files: PEM chain, leaf first
+    key: str = ""  # mode files: PEM
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +195,11 @@ class Spec:
     environment: Environment
     network: Network
     expires_at: datetime
+    owner: str = ""  # who launched it, for people who read tags
+    hostname: str = ""  # "": participants use the address
     local: LocalOptions = field(default_factory=LocalOptions)
+    aws: AwsOptions = field(default_factory=AwsOptions)
+    host: HostOptions = field(default_factory=HostOptions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,11 +208,13 @@ class Server:
 
     id: str  # the provider's own name for it
     state: ServerState
-    address: str  # what goes into DNS, or where participants reach it
+    address: str  # what goes into DNS, or where participants reach it; "" while there is none
     ssh_host: str
     ssh_port: int
     https_port: int = 443
     slow: bool = False  # emulated: budgets are stretched, usual times are longer
+    why: str = ""  # the provider's own reason for a state that nobody asked for
+    ended: bool = False  # it won't come back, and its disk is gone; shown for `why`
     about: tuple[tuple[str, str], ...] = ()  # facts worth showing: accelerator, image, log files
 
 
@@ -194,6 +254,29 @@ class Found:
     name: str
     state: ServerState
     details: str = ""
+    region: str = ""
+    hostname: str = ""  # whose record leads to it
+    created_at: datetime | None = None
+    expires_at: datetime | None = None
+    hourly: float | None = None  # US dollars
+
+
+@dataclass(frozen=True, slots=True)
+class Marked:
+    """A host name whose record a workshop made."""
+
+    hostname: str
+    workshop_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Quote:
+    """What a machine costs. `reasons` are lines that explain the choice, for `plan`."""
+
+    machine: str  # the provider's name for its kind, such as m7i.2xlarge
+    hourly: float  # US dollars, disk and address included
+    as_of: str  # the day of the price list, ISO 8601
+    reasons: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

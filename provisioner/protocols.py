@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
+from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO, Protocol, runtime_checkable
 
@@ -11,6 +12,10 @@ from provisioner.models import (
     Findings,
     Found,
     Image,
+    LocalOptions,
+    Marked,
+    Network,
+    Quote,
     Resource,
     Result,
     Server,
@@ -77,7 +82,41 @@ class HasCapacity(Protocol):
 class Discovers(Protocol):
     """Knows the workshops that exist without being told by a record."""
 
-    def discover(self) -> list[Found]: ...
+    def discover(self) -> list[Found]:
+        """In the region or on the computer that this provider works in."""
+        ...
+
+
+@runtime_checkable
+class DiscoversEverywhere(Protocol):
+    """Its workshops may be in regions that this provider was not told of."""
+
+    def discover_everywhere(self) -> list[Found]: ...
+
+
+@runtime_checkable
+class Quotes(Protocol):
+    """Its machines cost money by the hour."""
+
+    def quote(self, spec: Spec) -> Quote:
+        """Raises Refused when no kind of machine fits."""
+        ...
+
+
+@runtime_checkable
+class Pauses(Protocol):
+    """Can be off overnight: disk kept, address perhaps not. Both return at once."""
+
+    def stop(self, workshop_id: str) -> None: ...
+
+    def start(self, workshop_id: str) -> Server: ...
+
+
+@runtime_checkable
+class KeepsDeadline(Protocol):
+    """Writes the deadline where others can read it, such as in tags."""
+
+    def set_deadline(self, workshop_id: str, expires_at: datetime) -> None: ...
 
 
 @runtime_checkable
@@ -93,6 +132,15 @@ class Restarts(Protocol):
 
     def rescue(self, workshop_id: str) -> Server:
         """Boot with the deadline and the bundle switched off."""
+        ...
+
+
+@runtime_checkable
+class Bootstraps(Protocol):
+    """Its machine was there before: no cloud-init ran on it, and its host key stays."""
+
+    def bootstrapped(self, workshop_id: str) -> None:
+        """Raises NotYet with the stage it is in, NotReady with the end of its log."""
         ...
 
 
@@ -117,7 +165,9 @@ class Bakes(Protocol):
 class NeedsPackages(Protocol):
     """Stands on system packages that the operator's machine may lack."""
 
-    def missing_packages(self) -> Packages | None: ...
+    def missing_packages(self, local: LocalOptions, network: Network) -> Packages | None:
+        """What is needed depends on how the machine is to be made."""
+        ...
 
 
 class Packages(Protocol):
@@ -133,6 +183,58 @@ class Packages(Protocol):
 
     def install(self, reporter: Reporter) -> None:
         """Install them. Raises Refused, with `command` as the hint, when that is not allowed."""
+        ...
+
+
+class Dns(Protocol):
+    """Who keeps the workshop's name. No method sleeps.
+
+    A record is ours when a TXT record beside it (`_provision.<hostname>`) says so with the
+    workshop's id: written in the same transaction where there are any. Every method is
+    idempotent. Errors: Refused for what a person must change, NotYet for "ask again".
+    """
+
+    name: str
+
+    def check(self, hostname: str, workshop_id: str) -> Findings:
+        """Read-only: credentials work, the zone exists and is delegated to, the name is free."""
+        ...
+
+    def point(self, hostname: str, address: str, workshop_id: str) -> None:
+        """Make the name lead to `address`. Refused when it is somebody else's."""
+        ...
+
+    def settled(self, hostname: str, address: str) -> None:
+        """Raises NotYet, naming the server, until every authoritative server says `address`.
+
+        Never asks a recursive resolver, which would remember that there was nothing.
+        """
+        ...
+
+    def clear(self, hostname: str, workshop_id: str) -> None:
+        """Delete the record if it is ours; what is absent or another's is left alone."""
+        ...
+
+    def leftovers(self, hostname: str, workshop_id: str) -> list[Resource]:
+        """Records of ours that still exist, with the command that deletes each."""
+        ...
+
+
+@runtime_checkable
+class FindsMarks(Protocol):
+    """A keeper of names that can list every name that workshops made."""
+
+    def strays(self) -> list[Marked]: ...
+
+
+@runtime_checkable
+class Instructs(Protocol):
+    """A keeper of names that can't write them: a person does, as told."""
+
+    def instruction(self, hostname: str, address: str) -> str: ...
+
+    def reminder(self, hostname: str) -> str:
+        """What to delete by hand once the workshop is gone; "" when there is nothing."""
         ...
 
 

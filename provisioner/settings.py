@@ -1,6 +1,6 @@
 """What the organiser asked for: flags > environment `PROVISION_*` > workshop.toml > defaults.
 
-Every key of workshop.toml stands here once, with its default. Unknown keys are errors.
+The sections' keys stand in sections.py. Unknown keys are errors.
 """
 
 from __future__ import annotations
@@ -10,14 +10,11 @@ import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
-from ipaddress import ip_address
-from pathlib import Path, PurePosixPath
-from typing import Annotated, Any, Literal, get_args
+from pathlib import Path
+from typing import Any, get_args
 
 from pydantic import (
     BaseModel,
-    BeforeValidator,
-    ConfigDict,
     Field,
     ValidationError,
     field_validator,
@@ -26,150 +23,36 @@ from pydantic import (
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource
 
 from provisioner.errors import UsageError
-from provisioner.models import DataFolder, Environment, Limits, LocalOptions, Network, Person
-from provisioner.sizing import parse_size
+from provisioner.models import (
+    AwsOptions,
+    DataFolder,
+    DnsOptions,
+    Environment,
+    HostOptions,
+    Limits,
+    LocalOptions,
+    Network,
+    Person,
+    TlsOptions,
+)
+from provisioner.sections import (
+    AwsSection,
+    DataSection,
+    DnsSection,
+    EnvironmentSection,
+    HostSection,
+    LocalSection,
+    LoginSection,
+    NetworkSection,
+    ParticipantSection,
+    TlsSection,
+)
 
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
-RESERVED_NAMES = frozenset({"backups"})  # folders of ours beside the workshops'
-USERNAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
-VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+RESERVED_NAMES = frozenset({"backups", "certificates"})  # folders of ours beside the workshops'
 DEFAULT_EXPIRES = "12h"
 QUAY_NOTEBOOK = "quay.io/jupyter/datascience-notebook:2025-12-31"
 """The seed's base image, by date tag: what `base_image = "auto"` means where a registry answers."""
-
-ByteSize = Annotated[int, BeforeValidator(parse_size), Field(gt=0)]
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class ParticipantSection(_Section):
-    """Hard limits per person, and the basis of sizing."""
-
-    memory: ByteSize = Field(default=1024**3, ge=128 * 1024**2)
-    cpu: float = Field(default=1.0, gt=0, le=64)
-    disk: ByteSize = Field(default=2 * 1024**3, ge=64 * 1024**2)
-
-
-class EnvironmentSection(_Section):
-    """What is in the notebook image."""
-
-    base_image: str = Field(default="auto", pattern=r"^[A-Za-z0-9._:/@-]*$")
-    python: tuple[str, ...] = ()
-    apt: tuple[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.+:=~-]*$")], ...] = ()
-    variables: dict[str, str] = Field(default_factory=dict)
-
-    @field_validator("python")
-    @classmethod
-    def _one_requirement_a_line(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for requirement in value:
-            if not requirement.strip() or "\n" in requirement:
-                raise ValueError(f"{requirement!r} is not one requirement")
-        return value
-
-    @field_validator("variables")
-    @classmethod
-    def _names_a_shell_takes(cls, value: dict[str, str]) -> dict[str, str]:
-        for name in value:
-            if not VARIABLE.fullmatch(name):
-                raise ValueError(f"{name!r} is not a name for an environment variable")
-        return value
-
-
-class DataSection(_Section):
-    """A folder shared with everybody, read-only."""
-
-    source: str = Field(min_length=1)
-    path: str
-
-    @field_validator("source")
-    @classmethod
-    def _a_folder(cls, value: str) -> str:
-        if "://" in value:
-            raise ValueError("only folders of this machine can be shared; download it first")
-        return value
-
-    @field_validator("path")
-    @classmethod
-    def _not_in_the_way(cls, value: str) -> str:
-        path = PurePosixPath(value)
-        if not path.is_absolute() or ".." in path.parts or str(path) == "/" or ":" in value:
-            raise ValueError("must be an absolute path such as /tessera")
-        if path.parts[1] in {
-            "bin",
-            "dev",
-            "etc",
-            "lib",
-            "opt",
-            "proc",
-            "run",
-            "sbin",
-            "sys",
-            "usr",
-        }:
-            raise ValueError(f"/{path.parts[1]} is the system's; choose a folder such as /tessera")
-        return str(path)
-
-
-class LoginSection(_Section):
-    mode: Literal["personal", "shared"] = "personal"
-    admins: tuple[str, ...] = ("instructor",)
-
-    @field_validator("admins")
-    @classmethod
-    def _user_names(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for name in value:
-            if not USERNAME.fullmatch(name):
-                raise ValueError(f"{name!r} is not a user name: a-z, 0-9, - and _, a letter first")
-        if len(set(value)) != len(value):
-            raise ValueError("names an admin twice")
-        return value
-
-
-class LocalSection(_Section):
-    """The virtual machine on this computer."""
-
-    accel: Literal["auto", "kvm", "hvf", "tcg"] = "auto"
-    bind: str = "127.0.0.1"
-    https_port: int = Field(default=0, ge=0, le=65535)
-    ssh_port: int = Field(default=0, ge=0, le=65535)
-
-    @field_validator("bind")
-    @classmethod
-    def _an_address(cls, value: str) -> str:
-        try:
-            return str(ip_address("127.0.0.1" if value == "localhost" else value))
-        except ValueError:
-            raise ValueError(f"{value!r} is not an address of this machine") from None
-
-
-class NetworkSection(_Section):
-    """Institutions: private CA, mirrors."""
-
-    ca_bundle: str = "auto"
-    apt_mirror: str = ""
-    pip_index: str = ""
-    npm_registry: str = ""
-
-
-class DnsSection(_Section):
-    """Where the workshop is found. A local workshop has an address and no record to set."""
-
-    hostname: str = ""
-    provider: Literal["none"] = "none"
-
-    @field_validator("hostname")
-    @classmethod
-    def _a_host_name(cls, value: str) -> str:
-        label = r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?"
-        if value and not (len(value) <= 253 and re.fullmatch(rf"{label}(\.{label})*", value)):
-            raise ValueError(f"{value!r} is not a host name such as workshop.example.org")
-        return value
-
-
-class TlsSection(_Section):
-    mode: Literal["internal"] = "internal"
 
 
 class Settings(BaseSettings):
@@ -193,6 +76,8 @@ class Settings(BaseSettings):
     dns: DnsSection = DnsSection()
     tls: TlsSection = TlsSection()
     local: LocalSection = LocalSection()
+    aws: AwsSection = AwsSection()
+    host: HostSection = HostSection()
     network: NetworkSection = NetworkSection()
 
     @field_validator("name")
@@ -207,11 +92,16 @@ class Settings(BaseSettings):
         return value
 
     @model_validator(mode="after")
-    def _nobody_twice(self) -> Settings:
+    def _what_belongs_together(self) -> Settings:
         seats = {person.username for person in self.people() if not person.admin}
         for admin in self.login.admins:
             if admin in seats:
                 raise ValueError(f"login.admins: {admin!r} is a participant's user name")
+        if self.local.bind in {"0.0.0.0", "::"} and not self.dns.hostname:  # noqa: S104
+            raise ValueError(
+                f"local.bind = {self.local.bind} listens everywhere, but has no name to type: "
+                "--bind with this machine's address in the classroom, or set dns.hostname"
+            )
         paths = [folder.path for folder in self.data]
         if len(set(paths)) != len(paths):
             raise ValueError("data: two folders have the same path")
@@ -257,6 +147,22 @@ class Settings(BaseSettings):
     def local_options(self) -> LocalOptions:
         return LocalOptions(**self.local.model_dump())
 
+    def aws_options(self) -> AwsOptions:
+        return AwsOptions(**self.aws.model_dump())
+
+    def host_options(self) -> HostOptions:
+        return HostOptions(**self.host.model_dump())
+
+    def dns_options(self) -> DnsOptions:
+        return DnsOptions(**self.dns.model_dump(exclude={"hostname"}))
+
+    def tls_options(self) -> TlsOptions:
+        """With "auto" decided."""
+        mode = self.tls.mode
+        if mode == "auto":
+            mode = "internal" if self.dns.provider == "none" else "acme"
+        return TlsOptions(**self.tls.model_dump() | {"mode": mode})
+
     def network_options(self) -> Network:
         return Network(**self.network.model_dump())
 
@@ -270,6 +176,18 @@ def checked_name(value: str) -> str:
     if value in RESERVED_NAMES:
         raise ValueError(f"{value!r} is a folder of provision's own; choose another name")
     return value
+
+
+def recorded(values: Mapping[str, Any]) -> Settings:
+    """Settings of a workshop that exists: its deadline was settled then, and may be over."""
+    try:
+        return Settings(**{**values, "expires": DEFAULT_EXPIRES})
+    except ValidationError as error:
+        raise UsageError(
+            "The settings in the record can't be used by this version:",
+            details=tuple(_explain(error)),
+            hint="provision teardown NAME --provider … with the record moved away",
+        ) from None
 
 
 _DURATION = re.compile(r"(?:(\d+)d)?\s*(?:(\d+)h)?\s*(?:(\d+)m(?:in)?)?", re.IGNORECASE)
@@ -340,12 +258,27 @@ def _read(file: Path | None) -> dict[str, Any]:
     return values
 
 
+FILES = {
+    "dns": ("key_file",),
+    "network": ("cloud_image",),
+    "tls": ("ca_root", "eab_key_file", "certificate", "key"),
+}
+"""Section → keys that name a file of the operator's machine."""
+
+
 def _anchor(values: dict[str, Any], folder: Path) -> None:
     data = values.get("data")
     for item in data if isinstance(data, list) else []:
         source = item.get("source") if isinstance(item, dict) else None
         if isinstance(source, str) and "://" not in source:
             item["source"] = str(folder / Path(source).expanduser())
+    for section, keys in FILES.items():
+        given = values.get(section)
+        if isinstance(given, dict):
+            for key in keys:
+                path = given.get(key)
+                if isinstance(path, str) and path and "://" not in path:
+                    given[key] = str(folder / Path(path).expanduser())
 
 
 def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ EXAMPLE = """\
 
 name = "{name}"
 users = {users}
-# provider = "local"            # a virtual machine on this computer
+# provider = "local"            # a virtual machine on this computer; or "aws", or "host"
 # expires = "12h"               # or a time: "2026-11-24T18:00"; then the machine ends itself
 
 [participant]                   # hard limits per person, and what the machine is sized by
@@ -39,22 +39,54 @@ users = {users}
 
 [local]
 # accel = "auto"                # kvm, hvf, tcg
+# image = "auto"                # "bake": made here, needs root; "genericcloud": Debian's download
 # bind = "127.0.0.1"            # this computer's address in the classroom
 # https_port = 0                # 0: the first free one from 8443
 # ssh_port = 0                  # 0: the first free one from 2222
 
+[aws]                           # provider = "aws": one instance in your own account
+# region = ""                   # else that of your profile or environment
+# profile = ""
+# instance_type = ""            # else the cheapest that fits
+# ami = ""                      # else Debian 13
+# subnet = ""                   # else one of the default VPC
+# ssh_from = ""                 # a network such as "203.0.113.7/32"; else your own address
+# disk = 0                      # else sized by people; or "200G"
+# spot = false                  # cheaper, and may be taken away
+# static_ip = false             # one address for good, paid while it exists
+# instance_profile = ""
+
+[host]                          # provider = "host": a Debian or Ubuntu machine that you have
+# address = ""                  # user@address, as for ssh
+# port = 22
+
 [dns]
-# hostname = ""                 # a name that already points at `bind`
-# provider = "none"
+# hostname = ""                 # what participants type
+# provider = "none"             # who keeps it: "route53", "rfc2136", "manual"; none: nobody
+# zone = ""                     # else the longest that holds the name
+# ttl = 60
+# server = ""                   # rfc2136: the zone's primary
+# key_file = ""                 # rfc2136: the TSIG key, as tsig-keygen writes it
+# takeover = false              # replace a record that another one made
 
 [tls]
-# mode = "internal"             # the workshop's own certificate authority
+# mode = "auto"                 # "acme" where a DNS provider keeps the name, else "internal":
+#                               # the workshop's own authority; or "files"
+# ca = ""                       # an ACME directory; else Let's Encrypt
+# ca_root = ""                  # PEM: what to verify that directory and the site with
+# email = ""
+# staging = false
+# eab_key_id = ""               # external account binding, as some institutions' CAs ask
+# eab_key_file = ""
+# certificate = ""              # files: PEM, the leaf first
+# key = ""
 
 [network]                       # institutions: private CA, mirrors
 # ca_bundle = "auto"            # what this computer trusts beyond the public CAs; "" or a file
 # apt_mirror = ""
 # pip_index = ""
 # npm_registry = ""
+# cloud_image = ""              # a mirror's URL, or a file, of Debian's genericcloud image
 """
 
 

@@ -54,6 +54,23 @@ def test_folders_in_the_file_are_relative_to_the_file(tmp_path: Path) -> None:
     assert settings.data_folders()[0].source == tmp_path / "elsewhere" / "tessera"
 
 
+@pytest.mark.parametrize(
+    ("given", "meant"),
+    [
+        ("images/x.qcow2", "{folder}/images/x.qcow2"),
+        ("/srv/x.qcow2", "/srv/x.qcow2"),
+        ("https://mirror.example/x.qcow2", "https://mirror.example/x.qcow2"),
+        ("http://127.0.0.1:8000/x.qcow2", "http://127.0.0.1:8000/x.qcow2"),
+        ("", ""),
+    ],
+)
+def test_a_cloud_image_is_an_address_or_a_file(tmp_path: Path, given: str, meant: str) -> None:
+    file = tmp_path / "w.toml"
+    file.write_text(f'[network]\ncloud_image = "{given}"\n')
+    found = load({}, file=file, environ={}).network.cloud_image
+    assert found == meant.format(folder=tmp_path)
+
+
 BAD = [
     ("usrs = 3", "usrs: is not a key of workshop.toml; did you mean users?"),
     ('memory = "1G"', "memory: is not a key of workshop.toml; did you mean participant.memory?"),
@@ -84,6 +101,9 @@ BAD = [
     ('[environment.variables]\n"A B" = "1"', "is not a name for an environment variable"),
     ('[environment]\napt = ["curl; rm -rf /"]', "environment.apt.0: String should match"),
     ('[environment]\npython = ["a\\n--index-url=x"]', "is not one requirement"),
+    ('[local]\nimage = "iso"', "local.image: Input should be 'auto', 'bake' or 'genericcloud'"),
+    ('[network]\ncloud_image = "http://mirror.example/x"', "must be an https:// address or a file"),
+    ('[network]\ncloud_image = "http://localhost.example/x"', "must be an https:// address"),
     ("users = 3\nusers = 4", "is not TOML"),
 ]
 
