@@ -46,7 +46,7 @@ start_docker() {
 }
 
 ensure_secrets() {
-    install -d -m 0700 $root/secrets
+    install -d -m 0700 $root/secrets $root/secrets/tls
     [ -s $root/secrets/proxy.env ] && return
     say "making the proxy's token"
     token=$(od -An -N32 -tx1 /dev/urandom | tr -d ' \n')
@@ -71,7 +71,8 @@ ensure_base() {
     say "no registry answers; making the base image from packages"
     apt update
     apt install --no-install-recommends mmdebstrap
-    mmdebstrap --variant=minbase --include=ca-certificates trixie $root/base.tar
+    mmdebstrap --variant=minbase --include=ca-certificates trixie $root/base.tar \
+        ${PROVISION_APT_MIRROR:+"deb $PROVISION_APT_MIRROR trixie main"}
     docker import $root/base.tar "$PROVISION_DEBIAN_BASE"
     rm $root/base.tar
 }
@@ -88,6 +89,10 @@ ensure_images() {
         return
     fi
     ensure_base
+    # Builds look in ca/ for authorities that only this institution trusts.
+    for authority in /usr/local/share/ca-certificates/*.crt; do
+        if [ -e "$authority" ]; then cp "$authority" $bundle/ca/; fi
+    done
     say "building images"
     build || { # once more, in case it was the network; a wrong package name stays wrong
         say "the build failed; once more"

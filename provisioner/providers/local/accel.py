@@ -52,6 +52,10 @@ class Choice:
     accel: Accel | None
     finding: Finding
 
+    @property
+    def native(self) -> bool:
+        return self.accel is not None and self.accel.native
+
     def settled(self) -> Accel:
         """Raises Refused when there is none."""
         if self.accel is None:

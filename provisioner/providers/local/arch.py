@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import platform
 from dataclasses import dataclass
+from pathlib import Path
 
 from provisioner.errors import Refused
 
@@ -16,6 +17,8 @@ class Arch:
     console: str
     kernel: str  # Debian's kernel package
     packages: tuple[str, ...]  # Debian's packages that bring `qemu`
+    firmware: tuple[str, ...] = ()  # where UEFI lies; none: QEMU's own firmware is enough
+    firmware_packages: tuple[str, ...] = ()
 
 
 ARCHES = {
@@ -34,8 +37,22 @@ ARCHES = {
         "ttyAMA0",
         "linux-image-cloud-arm64",
         ("qemu-system-arm",),
+        (
+            "/usr/share/AAVMF/AAVMF_CODE.fd",  # Debian, Ubuntu
+            "/usr/share/qemu-efi-aarch64/QEMU_EFI.fd",
+            "/usr/share/edk2/aarch64/QEMU_EFI.fd",  # Fedora, Arch
+            "/usr/share/qemu/edk2-aarch64-code.fd",  # QEMU's own, as others package it
+            "/opt/homebrew/share/qemu/edk2-aarch64-code.fd",
+            "/usr/local/share/qemu/edk2-aarch64-code.fd",
+        ),
+        ("qemu-efi-aarch64",),
     ),
 }
+
+
+def firmware_of(arch: Arch) -> Path | None:
+    """The UEFI that a disk with a boot loader of its own is started by, if one is installed."""
+    return next((Path(path) for path in arch.firmware if Path(path).is_file()), None)
 
 
 def host_arch() -> Arch:

@@ -41,13 +41,13 @@ def bake(store: Store, recipe: Recipe, bundle: Bundle, reporter: Reporter) -> Go
     if os.geteuid() != 0:
         raise Refused(
             "Making the image of the machine needs root",
-            hint="sudo --preserve-env=HOME provision bake",
+            hint='sudo --preserve-env=HOME provision bake, or local.image = "genericcloud"',
         )
     store.path.mkdir(parents=True, exist_ok=True)
-    with _alone(store, recipe.key, reporter):
+    with alone(store, recipe.key, reporter):
         if not golden.exists():  # another bake may have made it while we waited
             sweep(store, held=recipe.key)
-            require_space(store.path)
+            require_space(store.path, DISK_NEEDED)
             try:
                 _make(store, recipe, bundle, golden, reporter)
             finally:
@@ -55,11 +55,11 @@ def bake(store: Store, recipe: Recipe, bundle: Bundle, reporter: Reporter) -> Go
     return golden
 
 
-def require_space(path: Path) -> None:
+def require_space(path: Path, needed: int) -> None:
     free = shutil.disk_usage(path).free
-    if free < DISK_NEEDED:
+    if free < needed:
         raise Refused(
-            f"Making an image takes {DISK_NEEDED / GIB:.0f} GiB of disk;"
+            f"Making an image takes {needed / GIB:.0f} GiB of disk;"
             f" {path} has {free / GIB:.1f} GiB free",
             hint="provision bake --prune, or make room",
         )
@@ -86,7 +86,7 @@ def _locked(file: IO[str]) -> bool:
 
 
 @contextmanager
-def _alone(store: Store, key: str, reporter: Reporter) -> Iterator[None]:
+def alone(store: Store, key: str, reporter: Reporter) -> Iterator[None]:
     """Hold the lock of `key`, waiting for whoever has it."""
     with store.lock(key).open("a") as lock:
         if not _locked(lock):
@@ -134,7 +134,7 @@ def _make(store: Store, recipe: Recipe, bundle: Bundle, golden: Golden, reporter
             shutil.copyfile((rootfs / source).resolve(), target)
         size = recipes.disk_size(content=_content(rootfs))
         stage("disk", "Writing the disk", recipes.disk(rootfs, made.disk, size))
-    _finish(made, golden, recipe, seconds)
+    publish(made, golden, Manifest(recipe.key, now(), made.used, recipe.inputs(), seconds))
 
 
 def place(bundle: Bundle, recipe: Recipe, target: Path) -> None:
@@ -161,14 +161,16 @@ def _content(rootfs: Path) -> tuple[int, int]:
     return bytes_, files
 
 
-def _finish(made: Golden, golden: Golden, recipe: Recipe, seconds: dict[str, float]) -> None:
-    size = sum(file.stat().st_blocks * 512 for file in made.path.iterdir())
-    made.write_manifest(
-        Manifest(recipe.key, datetime.now(UTC).isoformat(), size, recipe.inputs(), seconds)
-    )
+def publish(made: Golden, golden: Golden, manifest: Manifest) -> None:
+    """From now on, and not before, `golden` exists: all of it is on disk when its name is."""
+    made.write_manifest(manifest)
     for file in made.path.iterdir():
         with file.open("rb") as content:
             os.fsync(content.fileno())
     if golden.path.exists():  # what is left of a removal cut short
         shutil.rmtree(golden.path)
     made.path.replace(golden.path)
+
+
+def now() -> str:
+    return datetime.now(UTC).isoformat()

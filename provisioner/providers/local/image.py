@@ -12,6 +12,7 @@ from pathlib import Path
 
 from provisioner.errors import Refused
 from provisioner.models import Image, Spec
+from provisioner.providers.local import qcow2
 from provisioner.providers.local.arch import Arch
 
 FORMAT = 1
@@ -97,8 +98,27 @@ class Golden:
     path: Path
 
     @property
+    def downloaded(self) -> Path:
+        return self.path / "disk.qcow2"
+
+    @property
+    def boots_itself(self) -> bool:
+        """A downloaded disk has a boot loader; a baked one is started with the kernel beside it."""
+        return self.downloaded.is_file()
+
+    @property
     def disk(self) -> Path:
-        return self.path / "disk.raw"
+        return self.downloaded if self.boots_itself else self.path / "disk.raw"
+
+    @property
+    def format(self) -> str:
+        """Of the disk, in QEMU's words."""
+        return "qcow2" if self.boots_itself else "raw"
+
+    @property
+    def capacity(self) -> int:
+        """Bytes that the guest sees; its own disk cannot be smaller."""
+        return qcow2.capacity(self.disk) if self.boots_itself else self.disk.stat().st_size
 
     @property
     def kernel(self) -> Path:
@@ -107,6 +127,11 @@ class Golden:
     @property
     def initrd(self) -> Path:
         return self.path / "initrd.img"
+
+    @property
+    def used(self) -> int:
+        """Bytes on disk."""
+        return sum(file.stat().st_blocks * 512 for file in self.path.iterdir())
 
     @property
     def manifest_file(self) -> Path:

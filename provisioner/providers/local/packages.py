@@ -12,12 +12,14 @@ from pathlib import Path
 
 from provisioner.errors import Refused
 from provisioner.protocols import Reporter
-from provisioner.providers.local import backports
+from provisioner.providers.local import backports, distributions
 from provisioner.providers.local.arch import Arch
 from provisioner.providers.local.running import Runner, run
 
-PROGRAMS = {
-    "qemu-img": ("qemu-utils",),
+RUNNING = {"qemu-img": ("qemu-utils",)}
+"""Program or file → Debian's packages that bring it; QEMU itself is the architecture's."""
+
+BAKING = {
     "mmdebstrap": ("mmdebstrap",),
     "mke2fs": ("e2fsprogs",),
     "setpriv": ("util-linux",),
@@ -25,7 +27,9 @@ PROGRAMS = {
     "tar": ("tar",),
     "/usr/share/keyrings/debian-archive-keyring.gpg": ("debian-archive-keyring",),
 }
-"""Program or file → Debian's packages that bring it; QEMU itself is the architecture's."""
+"""The same, for what only making an image needs."""
+
+PROGRAMS = RUNNING | BAKING
 
 INSTALL_SECONDS = 900.0
 
@@ -40,15 +44,18 @@ def find_program(name: str) -> str | None:
 def missing(
     arch: Arch,
     *,
+    baking: bool = True,
     which: Callable[[str], str | None] = find_program,
     os_release: Path = Path("/etc/os-release"),
     apt: Path = Path("/etc/apt"),
 ) -> SystemPackages | None:
     """None when everything is there. QEMU's age matters on Debian 12 only: see backports."""
-    programs = PROGRAMS | {arch.qemu: arch.packages}
+    programs = (PROGRAMS if baking else RUNNING) | {arch.qemu: arch.packages}
     wanted = [
         package for program, found in programs.items() if not which(program) for package in found
     ]
+    if not baking and arch.firmware and not any(which(path) for path in arch.firmware):
+        wanted += arch.firmware_packages
     if not wanted:
         return None
     release = _release(os_release)
@@ -70,6 +77,8 @@ class SystemPackages:
     @property
     def command(self) -> str:
         """One line to paste. Leaves nothing in /etc/apt."""
+        if elsewhere := distributions.command(self.names):
+            return elsewhere
         sudo = "" if os.geteuid() == 0 else "sudo "
         if not self.sources:
             commands = apt_commands(self.names)

@@ -9,15 +9,25 @@ from pathlib import Path
 
 from provisioner.models import GIB, Finding, Findings, Severity, Spec
 from provisioner.protocols import Packages
-from provisioner.providers.local import accel, ports
+from provisioner.providers.local import accel, genericcloud, ports
 from provisioner.providers.local.arch import host_arch
 from provisioner.providers.local.bake import DISK_NEEDED
+from provisioner.providers.local.choice import Kind
 from provisioner.providers.local.folder import Owner
 from provisioner.providers.local.running import Runner
 
 OVERLAY = 4 * GIB
 """Free bytes that a machine's own changes need at least; a full disk would pause it."""
 
+CONTAINERS = 8 * GIB
+"""The same, for what a machine with nothing inside installs and builds."""
+
+SLOW_BUILD = (
+    "The container images will be built inside an emulated machine: its first start takes an hour"
+    " or more. A baked image is made at full speed: provision bake, as root on Debian or Ubuntu"
+)
+
+_OTHER_PLACES = "network.cloud_image may name a mirror's address of it, or a file"
 _HOSTNAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
 
@@ -26,23 +36,33 @@ def findings(
     *,
     existing: Owner | None,
     running: bool,
-    baked: bool,
+    kind: Kind,
+    ready: bool,
+    obstacle: str,
     images: Path,
     missing: Packages | None,
     kernel: Path | None,
     run: Runner,
 ) -> Findings:
-    """All of them, in the order in which a person would fix them. Takes up to 13 s."""
+    """All of them, in the order in which a person would fix them. Takes up to 13 s.
+
+    `ready`: the image of this `kind` is there. `obstacle`: why a cloud image, if that was thought
+    of, cannot be had.
+    """
+    image = {Kind.BAKE: _bake, Kind.GENERICCLOUD: _cloud_image}[kind]
     found = [
         *_packages(missing),
         *_name(spec),
-        *_bake(baked, images),
-        *_disk(spec, baked, images),
+        *image(ready, obstacle, images),
+        *_disk(spec, kind, ready, images),
     ]
     if not running:
         found += _network(spec, existing)
     if missing is None:
-        found.append(accel.choose(spec.local.accel, host_arch(), run, kernel=kernel).finding)
+        chosen = accel.choose(spec.local.accel, host_arch(), run, kernel=kernel)
+        found.append(chosen.finding)
+        if kind is Kind.GENERICCLOUD and existing is None and not chosen.native:
+            found.append(Finding(Severity.WARNING, "image", SLOW_BUILD))
     return tuple(found)
 
 
@@ -67,19 +87,36 @@ def _name(spec: Spec) -> list[Finding]:
     return [_error("name", message)]
 
 
-def _bake(baked: bool, images: Path) -> list[Finding]:
+def _bake(baked: bool, obstacle: str, images: Path) -> list[Finding]:
     if baked:
         return []
     if os.geteuid() != 0:
         message = "The image of the machine has to be made first, which needs root"
-        return [_error("image", message, "sudo --preserve-env=HOME provision bake")]
+        hint = "sudo --preserve-env=HOME provision bake"
+        if obstacle:
+            message += f"; and Debian's cloud image, which needs none, cannot be had: {obstacle}"
+            hint += f"\nor: {_OTHER_PLACES}"
+        return [_error("image", message, hint)]
     message = f"The image of the machine will be made first, in {images}: some minutes, once"
     return [Finding(Severity.INFO, "image", message)]
 
 
-def _disk(spec: Spec, baked: bool, images: Path) -> list[Finding]:
+def _cloud_image(ready: bool, obstacle: str, images: Path) -> list[Finding]:
+    if obstacle and not ready:
+        message = f"Debian's cloud image cannot be had: {obstacle}"
+        return [_error("image", message, _OTHER_PLACES)]
+    how = "" if ready else f"will be downloaded to {images}, and "
+    message = f"Debian's cloud image {how}gets Docker and the container images at its first start"
+    return [Finding(Severity.INFO, "image", message)]
+
+
+def _disk(spec: Spec, kind: Kind, ready: bool, images: Path) -> list[Finding]:
     found = []
-    needs = {images: 0 if baked else DISK_NEEDED, spec.folder: OVERLAY}
+    image, overlay = {
+        Kind.BAKE: (DISK_NEEDED, OVERLAY),
+        Kind.GENERICCLOUD: (genericcloud.DISK_NEEDED, OVERLAY + CONTAINERS),
+    }[kind]
+    needs = {images: 0 if ready else image, spec.folder: overlay}
     places: dict[int, tuple[Path, int]] = {}
     for path, needed in needs.items():
         parent = existing_parent(path)

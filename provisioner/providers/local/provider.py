@@ -14,6 +14,8 @@ from provisioner.models import (
     Findings,
     Found,
     Image,
+    LocalOptions,
+    Network,
     Resource,
     Server,
     ServerState,
@@ -24,7 +26,6 @@ from provisioner.protocols import Packages, Reporter
 from provisioner.providers.local import (
     accel,
     bake,
-    image,
     packages,
     ports,
     preflight,
@@ -32,11 +33,13 @@ from provisioner.providers.local import (
     qemu,
     trust,
 )
-from provisioner.providers.local.arch import host_arch
+from provisioner.providers.local.arch import firmware_of, host_arch
+from provisioner.providers.local.choice import Kind
 from provisioner.providers.local.folder import Owner, VmFolder, owned
 from provisioner.providers.local.image import Golden, Store
 from provisioner.providers.local.running import Runner, run
-from provisioner.providers.local.seed import seed_files, write_seed
+from provisioner.providers.local.seed import seed_files, vendor_data, write_seed
+from provisioner.providers.local.selection import Selection
 
 
 class LocalProvider:
@@ -49,20 +52,25 @@ class LocalProvider:
 
     def __init__(self, *, home: Path, images: Path, run: Runner = run) -> None:
         self._home, self._store, self._run = home, Store(images), run
+        self._selection = Selection(self._store, run)
 
     # Provider
 
     def check(self, spec: Spec) -> Findings:
         machine = VmFolder(spec.folder / "vm")
-        golden = self._golden(spec)
+        existing = machine.owner() if machine.owner_file.exists() else None
+        kind = self._selection.kind(spec)
+        golden = self._selection.golden(spec, kind)
         return preflight.findings(
             spec,
-            existing=machine.owner() if machine.owner_file.exists() else None,
+            existing=existing,
             running=process.find(spec.id) is not None,
-            baked=golden.exists(),
+            kind=kind,
+            ready=golden is not None,
+            obstacle=self._selection.obstacle(spec),
             images=self._store.path,
-            missing=self.missing_packages(),
-            kernel=golden.kernel if golden.exists() else None,
+            missing=packages.missing(host_arch(), baking=kind is Kind.BAKE),
+            kernel=_kernel(golden),
             run=self._run,
         )
 
@@ -78,18 +86,17 @@ class LocalProvider:
                 f"In {folder.path} lies the machine of another workshop {owner.name!r}",
                 hint=f"provision teardown {owner.name}",
             )
-        golden = self._golden(spec) if owner is None else self._store.golden(owner.image)
-        if not golden.exists():
+        golden = self._store.golden(owner.image) if owner else self._image(spec)
+        if golden is None or not golden.exists():
             raise Refused("The image of the machine is not made yet", hint="provision bake")
         if owner is None:
             owner = self._new_owner(spec, golden)
             folder.write_owner(owner)
         if not folder.seed.exists():
-            files = seed_files(workshop_id=spec.id, name=spec.name, user_data=spec.user_data)
-            write_seed(folder.seed, files)
+            write_seed(folder.seed, self._seed(spec, golden))
         if not folder.disk.exists():
             staging = folder.disk.with_suffix(".new")
-            self._must(qemu.overlay(staging, golden.disk, owner.disk))
+            self._must(qemu.overlay(staging, golden.disk, owner.disk, form=golden.format))
             staging.replace(folder.disk)
         return self._start(folder, owner)
 
@@ -166,11 +173,11 @@ class LocalProvider:
     # Bakes
 
     def bake(self, spec: Spec, reporter: Reporter) -> Image:
-        key = bake.bake(self._store, self._recipe(spec), spec.bundle, reporter).manifest().key
+        key = self._selection.make(spec, reporter).manifest().key
         return next(item for item in self.images() if item.key == key)
 
     def baked(self, spec: Spec) -> bool:
-        return self._golden(spec).exists()
+        return self._image(spec) is not None
 
     def images(self) -> list[Image]:
         used: dict[str, list[str]] = {}
@@ -191,16 +198,23 @@ class LocalProvider:
 
     # NeedsPackages
 
-    def missing_packages(self) -> Packages | None:
-        return packages.missing(host_arch())
+    def missing_packages(self, local: LocalOptions, network: Network) -> Packages | None:
+        """Those of making an image only where one would be made here."""
+        kind = self._selection.decide(local, network)
+        return packages.missing(host_arch(), baking=kind is Kind.BAKE)
 
     # The rest is how.
 
-    def _recipe(self, spec: Spec) -> image.Recipe:
-        return image.recipe(spec, host_arch(), trust.private_authorities(spec.network))
+    def _image(self, spec: Spec) -> Golden | None:
+        return self._selection.golden(spec, self._selection.kind(spec))
 
-    def _golden(self, spec: Spec) -> Golden:
-        return self._store.golden(self._recipe(spec).key)
+    def _seed(self, spec: Spec, golden: Golden) -> dict[str, bytes]:
+        vendor = b""
+        if golden.boots_itself:  # in a baked image all that is inside
+            vendor = vendor_data(spec.network, trust.private_authorities(spec.network))
+        return seed_files(
+            workshop_id=spec.id, name=spec.name, user_data=spec.user_data, vendor_data=vendor
+        )
 
     def _new_owner(self, spec: Spec, golden: Golden) -> Owner:
         taken = {
@@ -221,7 +235,7 @@ class LocalProvider:
             https_port=https,
             memory=spec.size.memory,
             cores=spec.size.cores,
-            disk=max(spec.size.disk, golden.disk.stat().st_size),
+            disk=max(spec.size.disk, golden.capacity),
             accel=local.accel,
         )
 
@@ -232,7 +246,8 @@ class LocalProvider:
             if reason := ports.problem(bind, port):
                 raise Refused(f"On {bind}, {reason}; this workshop's machine needs it")
         golden = self._store.golden(owner.image)
-        chosen = accel.choose(owner.accel, host_arch(), self._run, kernel=golden.kernel).settled()
+        kernel = _kernel(golden)
+        chosen = accel.choose(owner.accel, host_arch(), self._run, kernel=kernel).settled()
         owner = replace(owner, emulated=not chosen.native)
         folder.write_owner(owner)
         machine = qemu.Machine(
@@ -241,8 +256,9 @@ class LocalProvider:
             size=owner.size,
             arch=host_arch(),
             accel=chosen,
-            kernel=golden.kernel,
-            initrd=golden.initrd,
+            kernel=kernel,
+            initrd=golden.initrd if kernel else None,
+            firmware=None if kernel else firmware_of(host_arch()),
             disk=folder.disk,
             seed=folder.seed,
             serial=folder.serial,
@@ -277,3 +293,8 @@ class LocalProvider:
                 ("console", str(folder.serial)),
             ),
         )
+
+
+def _kernel(golden: Golden | None) -> Path | None:
+    """The one to start, and to prove the accelerator with; a downloaded disk brings its own."""
+    return golden.kernel if golden and not golden.boots_itself else None

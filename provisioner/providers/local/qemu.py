@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,18 +13,25 @@ from provisioner.providers.local.arch import Arch
 NAME_PREFIX = "provision:"
 """With `-uuid`, what makes a process recognisable as one of ours."""
 
-RESCUE = tuple(
-    f"systemd.mask={unit}"
-    for unit in (
-        "provision-deadline.timer",
-        "provision-deadline.service",
-        "provision-stack.service",
-        "docker.service",
-        "docker.socket",
-        "containerd.service",
-    )
+RESCUE_UNITS = (
+    "provision-deadline.timer",
+    "provision-deadline.service",
+    "provision-stack.service",
+    "docker.service",
+    "docker.socket",
+    "containerd.service",
 )
-"""Kernel arguments of a machine that only hands out its files."""
+"""What does not start in a machine that only hands out its files."""
+
+RESCUE = tuple(f"systemd.mask={unit}" for unit in RESCUE_UNITS)
+"""As kernel arguments, where those are ours."""
+
+_NEVER = base64.b64encode(b"[Unit]\nConditionPathExists=/nonexistent\n").decode()
+
+RESCUE_CREDENTIALS = tuple(
+    f"io.systemd.credential.binary:systemd.unit-dropin.{unit}={_NEVER}" for unit in RESCUE_UNITS
+)
+"""As what systemd (256 and later) reads from the firmware, where the boot loader has the say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +64,8 @@ class Machine:
     size: Size
     arch: Arch
     accel: Accel
-    kernel: Path
-    initrd: Path
+    kernel: Path | None  # None: the disk has a boot loader
+    initrd: Path | None
     disk: Path
     seed: Path
     serial: Path
@@ -65,6 +73,7 @@ class Machine:
     bind: str
     ports: Ports
     rescue: bool = False
+    firmware: Path | None = None  # starts the boot loader; None: QEMU's own
 
 
 def boot(machine: Machine) -> list[str]:
@@ -76,10 +85,9 @@ def boot(machine: Machine) -> list[str]:
         *("-machine", machine.arch.machine),
         *("-accel", machine.accel.options, "-cpu", machine.accel.cpu),
         *("-smp", str(machine.size.cores), "-m", f"{machine.size.memory // MIB}M"),
-        *("-kernel", str(machine.kernel), "-initrd", str(machine.initrd)),
-        *("-append", " ".join(kernel_arguments(machine))),
+        *(_own_kernel(machine) if machine.kernel else _boot_loader(machine)),
         *("-blockdev", _blockdev("root", "qcow2", machine.disk, writable=True)),
-        *("-device", "virtio-blk-pci,drive=root,serial=root"),
+        *("-device", "virtio-blk-pci,drive=root,serial=root" + ("" if machine.kernel else _FIRST)),
         *("-blockdev", _blockdev("seed", "raw", machine.seed, writable=False)),
         *("-device", "virtio-blk-pci,drive=seed,serial=seed"),
         *("-netdev", _user_network(machine.bind, machine.ports)),
@@ -89,6 +97,23 @@ def boot(machine: Machine) -> list[str]:
         *("-serial", "chardev:serial"),
         *("-daemonize", "-pidfile", str(machine.pidfile)),
     ]
+
+
+_FIRST = ",bootindex=0"
+
+
+def _own_kernel(machine: Machine) -> list[str]:
+    return [
+        *("-kernel", str(machine.kernel), "-initrd", str(machine.initrd)),
+        *("-append", " ".join(kernel_arguments(machine))),
+    ]
+
+
+def _boot_loader(machine: Machine) -> list[str]:
+    words = ["-bios", str(machine.firmware)] if machine.firmware else []
+    for credential in RESCUE_CREDENTIALS if machine.rescue else ():
+        words += ["-smbios", f"type=11,value={credential}"]
+    return words
 
 
 def kernel_arguments(machine: Machine) -> list[str]:
@@ -102,11 +127,11 @@ def kernel_arguments(machine: Machine) -> list[str]:
     return [*arguments, *(RESCUE if machine.rescue else ())]
 
 
-def overlay(path: Path, golden: Path, size: int) -> list[str]:
-    """Make a disk of `size` bytes that holds only what differs from `golden`."""
+def overlay(path: Path, golden: Path, size: int, *, form: str = "raw") -> list[str]:
+    """Make a disk of `size` bytes that holds only what differs from `golden`, a disk in `form`."""
     return [
         *("qemu-img", "create", "-q", "-f", "qcow2"),
-        *("-b", str(golden), "-F", "raw", str(path), str(size)),
+        *("-b", str(golden), "-F", form, str(path), str(size)),
     ]
 
 

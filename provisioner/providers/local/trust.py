@@ -18,7 +18,10 @@ import certifi
 from provisioner.errors import UsageError
 from provisioner.models import Network
 
-SYSTEM_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
+SYSTEM_BUNDLES = (
+    Path("/etc/ssl/certs/ca-certificates.crt"),  # Debian, Arch, openSUSE
+    Path("/etc/pki/tls/certs/ca-bundle.crt"),  # Fedora
+)
 DISTRIBUTED = Path("/usr/share/ca-certificates")
 """What the distribution brings; anything an administrator adds lies elsewhere."""
 
@@ -33,8 +36,9 @@ def private_authorities(network: Network) -> dict[str, bytes]:
     if not network.ca_bundle:
         return {}
     if network.ca_bundle == "auto":
-        bundle = Path(os.environ.get("SSL_CERT_FILE") or SYSTEM_BUNDLE)
-        trusted = certificates([bundle] if bundle.is_file() else [])
+        named = os.environ.get("SSL_CERT_FILE")
+        bundles = [Path(named)] if named else SYSTEM_BUNDLES
+        trusted = certificates([bundle for bundle in bundles if bundle.is_file()][:1])
     else:
         trusted = _given(Path(network.ca_bundle))
     public = certificates([Path(certifi.where()), *sorted(DISTRIBUTED.rglob("*.crt"))])
@@ -43,6 +47,16 @@ def private_authorities(network: Network) -> dict[str, bytes]:
         for fingerprint, pem in sorted(trusted.items())
         if fingerprint not in public
     }
+
+
+def context(network: Network) -> ssl.SSLContext:
+    """What this computer believes when it downloads: its own store, the public ones, and yours."""
+    made = ssl.create_default_context()  # minds SSL_CERT_FILE
+    made.load_verify_locations(certifi.where())  # some Pythons come without a store
+    if network.ca_bundle not in {"", "auto"}:
+        given = "\n".join(_given(Path(network.ca_bundle)).values())
+        made.load_verify_locations(cadata=given)
+    return made
 
 
 def certificates(files: Iterable[Path]) -> dict[str, str]:

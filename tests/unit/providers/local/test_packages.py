@@ -11,7 +11,7 @@ import pytest
 from provisioner.errors import Refused
 from provisioner.models import Result
 from provisioner.providers.local import backports, packages
-from provisioner.providers.local.arch import ARCHES
+from provisioner.providers.local.arch import ARCHES, Arch
 
 AMD64 = ARCHES["x86_64"]
 
@@ -181,3 +181,25 @@ def test_a_failure_has_apts_words_and_the_command(monkeypatch: pytest.MonkeyPatc
         found.install(Quiet())
     assert caught.value.details == ("E: Unable to locate package x",)
     assert caught.value.hint == found.command
+
+
+def names(arch: Arch, *have: str, baking: bool) -> tuple[str, ...]:
+    found = packages.missing(
+        arch, baking=baking, which=lambda name: name if name in have else None,
+        os_release=Path("/nonexistent"),
+    )  # fmt: skip
+    return found.names if found else ()
+
+
+def test_a_downloaded_image_needs_qemu_only() -> None:
+    assert names(AMD64, baking=False) == ("qemu-utils", "qemu-system-x86")
+    assert names(AMD64, AMD64.qemu, "qemu-img", baking=False) == ()
+    assert "mmdebstrap" in names(AMD64, AMD64.qemu, "qemu-img", baking=True)
+
+
+def test_on_arm_a_boot_loader_needs_uefi_and_a_baked_image_does_not() -> None:
+    arm = ARCHES["aarch64"]
+    have = (arm.qemu, *packages.PROGRAMS)
+    assert names(arm, *have, baking=True) == ()
+    assert names(arm, *have, baking=False) == ("qemu-efi-aarch64",)
+    assert names(arm, *have, "/usr/share/edk2/aarch64/QEMU_EFI.fd", baking=False) == ()

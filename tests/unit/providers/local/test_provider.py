@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import struct
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -13,10 +15,19 @@ import pytest
 
 from provisioner import protocols
 from provisioner.errors import Refused
-from provisioner.models import LocalOptions, ServerState, Severity, Spec
-from provisioner.providers.local import LocalProvider, image, ports, process, qemu
+from provisioner.models import GIB, LocalOptions, Network, ServerState, Severity, Spec
+from provisioner.providers.local import (
+    LocalProvider,
+    genericcloud,
+    image,
+    packages,
+    ports,
+    process,
+    qemu,
+)
 from provisioner.providers.local.arch import host_arch
 from provisioner.providers.local.image import Manifest, Store
+from tests.doubles import Listener
 
 QEMU = f"""#!/bin/bash
 case "$*" in *--version*) echo "QEMU emulator version 10.0"; exit;; esac
@@ -224,3 +235,145 @@ def test_available_is_in_bytes(local: LocalProvider) -> None:
     assert free.disk > 1 << 27
     assert free.cores >= 1
     assert ports.FIRST_HTTPS == 8443
+
+
+@pytest.fixture
+def cloud(local: LocalProvider, spec: Spec, tmp_path: Path) -> Spec:
+    """The same workshop, to be started from a cloud image that lies on this computer."""
+    file = tmp_path / "genericcloud.qcow2"
+    file.write_bytes(struct.pack(">4sIQIIQ", b"QFI\xfb", 3, 0, 0, 16, 30 * GIB))
+    return replace(
+        spec,
+        local=LocalOptions("tcg", image="genericcloud"),
+        network=Network(ca_bundle="", cloud_image=str(file)),
+    )
+
+
+def machine_words(workshop_id: str) -> list[str]:
+    found = process.find(workshop_id)
+    assert found is not None
+    return found.process.cmdline()
+
+
+def test_a_cloud_image_is_fetched_and_started_by_its_own_boot_loader(
+    local: LocalProvider, cloud: Spec
+) -> None:
+    assert not local.baked(cloud)
+    with pytest.raises(Refused, match="not made yet"):
+        local.create(cloud)
+    listener = Listener()
+    made = local.bake(cloud, listener)
+    assert local.baked(cloud)
+    assert "an hour or more" in listener.words[0], "it will be emulated"
+    server = local.create(cloud)
+    assert dict(server.about)["image"] == made.key
+    assert "-kernel" not in machine_words(cloud.id)
+    owner = json.loads((cloud.folder / "vm/owner.json").read_text())
+    assert owner["disk"] == 30 * GIB, "a disk may not be smaller than what it stands on"
+
+
+def test_a_cloud_images_machine_is_rescued_through_the_firmware(
+    local: LocalProvider, cloud: Spec
+) -> None:
+    local.bake(cloud, Listener())
+    local.create(cloud)
+    kill(cloud.id)
+    local.rescue(cloud.id)
+    assert f"type=11,value={qemu.RESCUE_CREDENTIALS[0]}" in machine_words(cloud.id)
+
+
+def test_a_machine_keeps_its_image_whatever_a_new_one_would_get(
+    local: LocalProvider, cloud: Spec
+) -> None:
+    first = local.bake(cloud, Listener())
+    local.create(cloud)
+    kill(cloud.id)
+    Path(cloud.network.cloud_image).unlink()
+    assert local.bake(cloud, Listener()) == replace(first, in_use_by=("demo",))
+    assert local.create(replace(cloud, local=LocalOptions("tcg", image="bake"))).id == cloud.id
+    assert "-kernel" not in machine_words(cloud.id)
+
+
+def test_a_cloud_image_is_listed_and_pruned_like_the_others(
+    local: LocalProvider, cloud: Spec
+) -> None:
+    made = local.bake(cloud, Listener())
+    assert made.key in {item.key for item in local.images()}
+    local.create(cloud)
+    assert made.key not in {item.key for item in local.prune(lambda image: False)}
+    local.delete(cloud.id)
+    assert [item.key for item in local.prune(lambda image: False)] == [made.key]
+    assert not made.path.exists()
+
+
+def image_findings(local: LocalProvider, spec: Spec) -> list[tuple[Severity, str]]:
+    return [(item.severity, item.message) for item in local.check(spec) if item.subject == "image"]
+
+
+def test_without_root_a_cloud_image_is_no_problem_and_a_bake_is(
+    local: LocalProvider, cloud: Spec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert {severity for severity, _ in image_findings(local, cloud)} == {
+        Severity.INFO,
+        Severity.WARNING,  # emulated
+    }
+    list(local.prune(lambda image: False))
+    bake = replace(cloud, local=LocalOptions("tcg", image="bake"))
+    assert image_findings(local, bake)[0][0] is Severity.ERROR
+    auto = replace(cloud, local=LocalOptions("tcg"))
+    assert image_findings(local, auto) == image_findings(local, cloud)
+    local.bake(auto, Listener())
+    assert "-kernel" not in local_words(local, auto)
+
+
+def local_words(local: LocalProvider, spec: Spec) -> list[str]:
+    local.create(spec)
+    return machine_words(spec.id)
+
+
+def test_a_cloud_image_out_of_reach_is_found_before_anything_is_made(
+    local: LocalProvider, cloud: Spec
+) -> None:
+    Path(cloud.network.cloud_image).unlink()
+    (severity, message), *_ = image_findings(local, cloud)
+    assert severity is Severity.ERROR
+    assert "there is no file" in message
+
+
+def test_where_nothing_can_be_had_both_reasons_are_said(
+    local: LocalProvider, cloud: Spec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path(cloud.network.cloud_image).unlink()
+    list(local.prune(lambda image: False))
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    auto = replace(cloud, local=LocalOptions("tcg"))
+    (severity, message), *_ = image_findings(local, auto)
+    assert severity is Severity.ERROR
+    assert "needs root" in message
+    assert "there is no file" in message
+
+
+def test_the_network_is_asked_once(
+    local: LocalProvider, cloud: Spec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[object] = []
+    monkeypatch.setattr(genericcloud, "why_not", lambda network, wanted: str(asked.append(wanted)))
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    list(local.prune(lambda image: False))
+    auto = replace(cloud, local=LocalOptions("tcg"))
+    local.missing_packages(auto.local, auto.network)
+    local.check(auto)
+    assert not local.baked(auto)
+    assert len(asked) == 1
+
+
+def test_packages_for_a_bake_are_asked_for_only_where_one_would_be_made(
+    local: LocalProvider, cloud: Spec, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[bool] = []
+    monkeypatch.setattr(packages, "missing", lambda arch, *, baking=True: asked.append(baking))
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    for image_ in ("auto", "bake", "genericcloud"):
+        local.missing_packages(LocalOptions(image=image_), cloud.network)
+    assert asked == [False, True, False]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import json
 from dataclasses import replace
 from itertools import pairwise
@@ -73,3 +74,41 @@ def test_memory_in_mebibytes_and_cores() -> None:
     argv = qemu.boot(MACHINE)
     assert options(argv, "-m") == ["3072M"]
     assert options(argv, "-smp") == ["2"]
+
+
+ITSELF = replace(MACHINE, kernel=None, initrd=None)
+
+
+def test_a_disk_with_a_boot_loader_is_left_to_it() -> None:
+    argv = qemu.boot(ITSELF)
+    assert not {"-kernel", "-initrd", "-append", "-bios", "-smbios"} & set(argv)
+    root, seed, *_ = options(argv, "-device")
+    assert root.endswith(",bootindex=0")
+    assert "bootindex" not in seed
+    assert process.identify(argv) == ("an-id", "demo", Path("/home/a,b"))
+
+
+def test_uefi_starts_it_where_the_machine_has_no_firmware() -> None:
+    argv = qemu.boot(replace(ITSELF, arch=ARCHES["aarch64"], firmware=Path("/usr/x/EFI.fd")))
+    assert options(argv, "-bios") == ["/usr/x/EFI.fd"]
+
+
+def test_rescue_reaches_a_boot_loaders_machine_through_its_firmware() -> None:
+    told = options(qemu.boot(replace(ITSELF, rescue=True)), "-smbios")
+    units = {}
+    for value in told:
+        kind, _, words = value.partition(",")
+        name, _, content = words.removeprefix("value=io.systemd.credential.binary:").partition("=")
+        assert kind == "type=11"
+        assert "," not in words, "QEMU would end the value there"
+        units[name.removeprefix("systemd.unit-dropin.")] = base64.b64decode(content).decode()
+    assert set(units) == set(qemu.RESCUE_UNITS)
+    assert set(units.values()) == {"[Unit]\nConditionPathExists=/nonexistent\n"}
+    assert "-smbios" not in qemu.boot(replace(MACHINE, rescue=True)), "kernel arguments do it there"
+
+
+def test_the_overlay_names_the_format_below() -> None:
+    """A guest could write a qcow2 head into a raw disk, and a QEMU that guesses would obey it."""
+    baked = qemu.overlay(Path("/o"), Path("/g/disk.raw"), 5)
+    assert options(baked, "-F") == ["raw"]
+    assert options(qemu.overlay(Path("/o"), Path("/g"), 5, form="qcow2"), "-F") == ["qcow2"]
