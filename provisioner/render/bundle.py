@@ -29,14 +29,12 @@ def data_mounts(data: tuple[DataFolder, ...]) -> dict[str, str]:
 def render_bundle(
     *,
     name: str,
-    site: str,
     limits: Limits,
     environment: Environment,
     network: Network,
     data: tuple[DataFolder, ...] = (),
-    tls: str = "internal",
 ) -> Bundle:
-    """The bundle of one workshop. `site` is the host name or address that Caddy answers to."""
+    """The bundle of one workshop. Where it is found is told to it later: see render/site.py."""
     files = asset_files("stack")
     files["environment/requirements.txt"] = _lines(environment.python)
     files["environment/apt.txt"] = _lines(environment.apt)
@@ -51,8 +49,6 @@ def render_bundle(
     run = {
         "PROVISION_NAME": name,
         "PROVISION_TAG": image_key,
-        "PROVISION_SITE": site,
-        "PROVISION_TLS": tls,
         "PROVISION_MEMORY": str(limits.memory),
         "PROVISION_CPU": str(limits.cpu),
         "PROVISION_VARIABLES": json.dumps(dict(environment.variables)),

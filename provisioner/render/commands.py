@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from datetime import UTC, datetime
 
 from provisioner.models import Credential
 from provisioner.render.bundle import DATA_ROOT, ROOT
@@ -19,9 +20,10 @@ PREPARE_HOST_KEY = f"{ROOT}/rotate-host-key prepare"
 COMMIT_HOST_KEY = f"{ROOT}/rotate-host-key commit"
 CLOUD_INIT_STATUS = "cloud-init status --format json"
 CLOUD_INIT_LOG = "tail -n 60 /var/log/cloud-init-output.log"
+BOOTSTRAP_LOG = "tail -n 60 /var/log/provision-bootstrap.log 2> /dev/null || true"
 DOCKER_VERSION = "docker version --format '{{.Server.Version}}'"
-START_STACK = "systemctl start --no-block provision-stack.service"
-STACK_STATE = "systemctl show --property=ActiveState,Result provision-stack.service"
+RESTART_STACK = "systemctl restart --no-block provision-stack.service"
+"""Begins it, or has it look at its files again: what did not change runs on."""
 
 
 def compose(*words: str) -> str:
@@ -36,10 +38,14 @@ def have_images(tag: str) -> str:
 
 
 def write_file(path: str, mode: str = "0600") -> str:
-    """Replace `path` atomically with what comes on stdin, so that no secret is an argument."""
+    """Replace `path` atomically with what comes on stdin, so that no secret is an argument.
+
+    Folders on the way that are missing are made, for root alone.
+    """
     staging = shlex.quote(f"{path}.new")
     return (
-        f"umask 077 && cat > {staging} && chmod {mode} {staging}"
+        f"umask 077 && mkdir -p {shlex.quote(path.rpartition('/')[0])}"
+        f" && cat > {staging} && chmod {mode} {staging}"
         f" && sync {staging} && mv -f {staging} {shlex.quote(path)}"
     )
 
@@ -101,13 +107,11 @@ def participants_usage() -> str:
 
 
 def list_homes() -> str:
-    """User names that have a home, one a line."""
-    return f"docker volume ls --quiet --filter name=^{HOME_VOLUME} | sed s/^{HOME_VOLUME}//"
-
-
-def find_homes_without_docker() -> str:
-    """The same, from the disk alone: a rescued machine has no Docker running."""
-    return f"ls /var/lib/docker/volumes | sed -n s/^{HOME_VOLUME}//p"
+    """User names that have a home, one a line; from the disk alone, whether or not Docker runs."""
+    return (
+        f"cd /var/lib/docker/volumes && for home in {HOME_VOLUME}*; do "
+        f'[ ! -d "$home" ] || echo "${{home#{HOME_VOLUME}}}"; done'
+    )
 
 
 def archive_home(username: str) -> str:
@@ -127,14 +131,49 @@ def archive_home(username: str) -> str:
     )
 
 
-def deadline() -> str:
-    return "systemctl show --property=NextElapseUSecRealtime --value provision-deadline.timer"
+def calendar(at: datetime) -> str:
+    """A systemd calendar time that means the same everywhere: 2026-01-31 17:00:00 UTC."""
+    return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
-def machine_load() -> str:
-    """Load, memory and disk in one go: three lines of numbers."""
+def set_deadline(at: datetime) -> str:
+    """Move the machine's own end; its timer's file is the only place that knows when."""
+    timer = "/etc/systemd/system/provision-deadline.timer"
     return (
-        "cut -d' ' -f1-3 /proc/loadavg; "
-        "awk '/MemTotal|MemAvailable/ {print $2}' /proc/meminfo | xargs; "
-        "df --output=size,avail --block-size=1 / | tail -n 1"
+        f"sed -i 's/^OnCalendar=.*/OnCalendar={calendar(at)}/' {timer}"
+        " && systemctl daemon-reload && systemctl restart provision-deadline.timer"
     )
+
+
+CADDY_VOLUME = "provision-caddy-data"
+_CADDY_DATA = f"/var/lib/docker/volumes/{CADDY_VOLUME}/_data"
+
+
+def archive_certificates() -> str:
+    """A tar of Caddy's ACME accounts and certificates on stdout; nothing when it has none.
+
+    The key of the workshop's own authority is beside them, and stays on the server.
+    """
+    data = shlex.quote(_CADDY_DATA)
+    return (
+        f"test ! -d {data}/caddy || (cd {data} &&"
+        " find caddy -type f '(' -path 'caddy/acme/*' -o -path 'caddy/certificates/*' ')' -print0 |"
+        " tar --create --null --no-recursion --files-from=-)"
+    )
+
+
+def put_certificates() -> str:
+    """Put a tar from stdin into Caddy's volume; what Caddy already has is newer, and stays.
+
+    The volume is made as Compose would make it, or Compose warns that it is a stranger's.
+    """
+    create = shlex.join(
+        [
+            *("docker", "volume", "create", "--label", "com.docker.compose.project=provision"),
+            *("--label", "com.docker.compose.volume=caddy-data", CADDY_VOLUME),
+        ]
+    )
+    extract = shlex.join(
+        ["tar", "--extract", "--no-same-owner", "--skip-old-files", "--directory", _CADDY_DATA]
+    )
+    return f"{create} > /dev/null && umask 077 && {extract}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import gzip
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import yaml
@@ -15,6 +15,7 @@ from provisioner.errors import Refused
 from provisioner.models import Bundle
 from provisioner.render.assets import asset
 from provisioner.render.bundle import ROOT
+from provisioner.render.commands import calendar
 
 LIMIT = 16384
 """Bytes that EC2 accepts, before base64. Clouds differ; this is the smallest known."""
@@ -47,7 +48,7 @@ def render_user_data(
     values: dict[str, Any] = {
         "name": name,
         "id": id,
-        "deadline": deadline(expires_at),
+        "deadline": calendar(expires_at),
         "ssh_public_key": ssh_public_key,
         "host_key_private": host_key_private,
         "host_key_public": host_key_public,
@@ -56,11 +57,6 @@ def render_user_data(
     text = _template().render(values)
     _compare(yaml.safe_load(text), values)
     return _compressed(text)
-
-
-def deadline(at: datetime) -> str:
-    """A systemd calendar time that means the same everywhere: 2026-01-31 17:00:00 UTC."""
-    return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
 def machine_files(host_key_public: str) -> list[File]:

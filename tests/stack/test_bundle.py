@@ -24,7 +24,6 @@ COMPOSE = yaml.safe_load((STACK / "docker-compose.yml").read_text())
 def bundle(**changes: Any) -> Any:
     values: dict[str, Any] = {
         "name": "tessera",
-        "site": "localhost",
         "limits": Limits(GIB, 1.0, GIB),
         "environment": Environment(),
         "network": Network(),
@@ -98,7 +97,6 @@ def test_data_folders_are_mounted_where_participants_expect_them() -> None:
 
 SAME_IMAGE = {
     "name": {"name": "other"},
-    "site": {"site": "192.168.1.5"},
     "limits": {"limits": Limits(2 * GIB, 0.5, GIB)},
     "variables": {"environment": Environment(variables=(("A", "1"),))},
     "data": {"data": (DataFolder(Path("a"), "/a"),)},

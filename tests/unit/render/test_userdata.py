@@ -18,6 +18,7 @@ from provisioner.errors import Refused
 from provisioner.models import Bundle
 from provisioner.render import userdata
 from provisioner.render.assets import asset
+from provisioner.render.commands import calendar
 
 SCHEMA = "cloudinit/config/schemas/schema-cloud-config-v1.json"
 AWKWARD = (
@@ -63,7 +64,8 @@ def test_the_deadline_comes_first_once_and_in_utc() -> None:
     (command,) = document["bootcmd"]
     assert command[:5] == ["cloud-init-per", "instance", "provision-deadline", "sh", "-c"]
     assert "OnCalendar=2030-01-31 17:00:00 UTC\n" in command[5]
-    assert "Persistent=true" in command[5]
+    assert "OnBootSec=10min" in command[5], "one that was off meanwhile ends, too, but not at once"
+    assert "Persistent" not in command[5]
     assert "poweroff" in command[5]
 
 
@@ -128,7 +130,7 @@ def test_scripts_are_plain_shell(script: str) -> None:
 
 
 def test_the_deadline_in_words_that_systemd_reads() -> None:
-    assert userdata.deadline(datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)) == "2026-01-02 03:04:05 UTC"
+    assert calendar(datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)) == "2026-01-02 03:04:05 UTC"
 
 
 def cloud_inits_schema() -> Path:
