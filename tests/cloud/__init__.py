@@ -1,0 +1,1 @@
+"""An AWS for tests: moto, and what moto gets wrong put right."""
