@@ -10,10 +10,27 @@ from typing import Any
 
 import pytest
 
-from provisioner.models import GIB, Bundle, Environment, Network, Size, Spec
+from provisioner.models import GIB, Bundle, Environment, HostOptions, Network, Server, Size, Spec
+from provisioner.providers.aws import AwsProvider
 from provisioner.providers.fake import FakeProvider
 from provisioner.providers.local import LocalProvider
+from tests.cloud.fixture import FakeAws, fake_aws
 from tests.impostor import pretend_qemu
+from tests.unit.providers.host.machine import Farm
+
+
+class SwiftAws(AwsProvider):
+    """In a cloud without delays: a machine that was asked for runs when it is looked at."""
+
+    def create(self, spec: Spec) -> Server:
+        made = super().create(spec)
+        return self.find(spec.id) or made
+
+
+@pytest.fixture(scope="session")
+def swift_cloud() -> Iterator[FakeAws]:
+    with fake_aws("--pending", "0", "--stopping", "0", "--ending", "0") as cloud:
+        yield cloud
 
 
 @pytest.fixture
@@ -31,12 +48,13 @@ def make_spec(own_home: Path) -> Callable[[str], Spec]:
             environment=Environment(),
             network=Network(ca_bundle=""),
             expires_at=datetime(2030, 1, 1, tzinfo=UTC),
+            host=HostOptions(f"owner@{name}.example.org"),
         )
 
     return make
 
 
-@pytest.fixture(params=["fake", "local"])
+@pytest.fixture(params=["fake", "local", "aws", "host"])
 def provider(
     request: pytest.FixtureRequest,
     own_home: Path,
@@ -46,6 +64,16 @@ def provider(
 ) -> Iterator[Any]:
     if request.param == "fake":
         yield FakeProvider(own_home / ".fake")
+        return
+    if request.param == "host":
+        yield Farm().provider()
+        return
+    if request.param == "aws":
+        cloud = request.getfixturevalue("swift_cloud")
+        cloud.reset()
+        for key, text in cloud.environ.items():
+            monkeypatch.setenv(key, text)
+        yield SwiftAws(own_home, whereabouts=lambda: "198.51.100.9")
         return
     pretend_qemu(tmp_path, monkeypatch, make_spec("image"))
     made = LocalProvider(home=own_home, images=tmp_path / "images")
