@@ -209,8 +209,11 @@ def _execute(socket: ClientConnection, code: str, timeout: float) -> str:
     said: list[str] = []
     deadline = time.monotonic() + timeout
     while True:
+        left = deadline - time.monotonic()
         try:
-            reply = json.loads(socket.recv(timeout=max(0.1, deadline - time.monotonic())))
+            if left <= 0:  # a cell that goes on printing is never silent
+                raise TimeoutError
+            reply = json.loads(socket.recv(timeout=left))
         except TimeoutError:
             raise NotReady(f"The cell had not finished after {timeout:.0f} s") from None
         if reply.get("parent_header", {}).get("msg_id") != wanted:

@@ -26,11 +26,15 @@ logging.getLogger("paramiko").propagate = False  # its errors reach the user as 
 
 
 class Shell:
-    """One open connection, commands as root through sudo. See protocols.Remote."""
+    """One open connection, commands as root. See protocols.Remote.
 
-    def __init__(self, client: paramiko.SSHClient, pinned: str) -> None:
+    `as_root` is the word that makes a command root's: "sudo", or "" where root has logged in.
+    """
+
+    def __init__(self, client: paramiko.SSHClient, pinned: str, *, as_root: str = "sudo") -> None:
         self._client = client
         self._pinned = pinned
+        self._as_root = as_root
 
     @classmethod
     def connect(
@@ -68,7 +72,7 @@ class Shell:
                 continue
             except (OSError, EOFError, paramiko.SSHException) as error:
                 client.close()
-                raise NotYet(f"SSH does not answer: {_words(error)}") from None
+                raise NotYet(f"SSH does not answer: {words_of(error)}") from None
             transport = client.get_transport()
             if transport is not None:
                 transport.set_keepalive(15)
@@ -110,7 +114,7 @@ class Shell:
         with self._channel(command, 300) as channel:
             writer = _Counting(channel, lambda sent: progress(min(sent, total), total))
             with tarfile.open(fileobj=cast("BinaryIO", writer), mode="w|", dereference=True) as tar:
-                tar.add(source, arcname=".", filter=_without_owner)
+                _add(tar, source)
             channel.shutdown_write()
             _, err = _drain(channel)
             if channel.recv_exit_status() != 0:
@@ -129,13 +133,13 @@ class Shell:
                 raise EOFError("the connection is closed")
             channel = transport.open_session(timeout=timeout)
             channel.settimeout(timeout)
-            channel.exec_command(f"sudo sh -c {shlex.quote(command)}")
+            channel.exec_command(f"{self._as_root} sh -c {shlex.quote(command)}".lstrip())
             with channel:
                 yield channel
         except TimeoutError:
             raise NotYet(f"the server was silent for {timeout:.0f} s during: {command}") from None
         except (OSError, EOFError, paramiko.SSHException) as error:
-            raise NotYet(f"the SSH connection was lost: {_words(error)}") from None
+            raise NotYet(f"the SSH connection was lost: {words_of(error)}") from None
 
 
 class _Counting:
@@ -149,6 +153,15 @@ class _Counting:
         self._sent += len(data)
         self._tell(self._sent)
         return len(data)
+
+
+def _add(tar: tarfile.TarFile, source: Path) -> None:
+    try:
+        tar.add(source, arcname=".", filter=_without_owner)
+    except OSError as error:
+        if error.filename is None:
+            raise  # of the connection
+        raise NotReady(f"{error.filename} can't be read: {error.strerror}") from None
 
 
 def _without_owner(member: tarfile.TarInfo) -> tarfile.TarInfo:
@@ -169,9 +182,16 @@ def _drain(channel: paramiko.Channel, sink: BinaryIO | None = None) -> tuple[byt
         if sink is None:
             out.extend(chunk)
         else:
-            sink.write(chunk)
+            _keep(sink, chunk)
     reader.join(timeout=10)
     return bytes(out), bytes(err)
+
+
+def _keep(sink: BinaryIO, chunk: bytes) -> None:
+    try:
+        sink.write(chunk)
+    except OSError as error:  # of this computer's disk, not of the connection
+        raise NotReady(f"What the server sends can't be written here: {error.strerror}") from None
 
 
 def _read_quietly(file: paramiko.ChannelFile) -> bytes:
@@ -185,7 +205,7 @@ def _text(data: bytes) -> str:
     return data.decode("utf-8", "replace")
 
 
-def _words(error: BaseException) -> str:
+def words_of(error: BaseException) -> str:
     words = str(error).strip() or type(error).__name__
     # paramiko's words for a port that takes the connection and then says nothing: QEMU's forward
     # listens before the machine behind it does.
