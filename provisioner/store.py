@@ -5,6 +5,7 @@ $PROVISION_HOME/
     .locks/<name>       held by the command that is working on the workshop
     history.jsonl       how long each step took, of all workshops: the "usual" times
     backups/            participants' homes; never deleted by this program
+    certificates/       of public host names, for the next launch under the same name
 """
 
 from __future__ import annotations
@@ -52,17 +53,18 @@ class Record(BaseModel):
     created_at: datetime
     expires_at: datetime
     people: tuple[Person, ...]
-    site: str  # the host name or address that Caddy answers to
+    site: str = ""  # the host name or address that Caddy answers to; "" until it is known
     settings: dict[str, Any] = Field(default_factory=dict)
     base_image: str = ""  # what `auto` came to; "" is the Debian base that we make
     server: Server | None = None
     host_key_replaced: bool = False
     ready_at: datetime | None = None
+    hourly: float | None = None  # US dollars, as planned
     failure: str = ""
 
     @property
     def url(self) -> str:
-        if self.server is None:
+        if self.server is None or not self.site:
             return ""
         host = f"[{self.site}]" if ":" in self.site else self.site
         port = self.server.https_port
@@ -111,8 +113,8 @@ class Folder:
         """
         try:
             return "https://" in self.credentials.read_text(encoding="utf-8")
-        except OSError:
-            return False
+        except (OSError, UnicodeDecodeError):
+            return True  # it was there from the beginning: somebody has put it away since
 
     @property
     def events(self) -> Path:
@@ -136,6 +138,10 @@ class Store:
     def backups(self) -> Path:
         return self.home / "backups"
 
+    @property
+    def certificates(self) -> Path:
+        return self.home / "certificates"
+
     def names(self) -> list[str]:
         """Workshops that have a folder, whether or not their record can be read."""
         if not self.home.is_dir():
@@ -143,7 +149,9 @@ class Store:
         return sorted(
             path.name
             for path in self.home.iterdir()
-            if path.is_dir() and not path.name.startswith(".") and path != self.backups
+            if path.is_dir()
+            and not path.name.startswith(".")
+            and path not in {self.backups, self.certificates}
         )
 
     def load(self, name: str) -> Record | None:

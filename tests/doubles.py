@@ -51,4 +51,4 @@ class FakeClock:
 def fake_tools(home: Path, cloud: FakeCloud | None = None) -> Tools:
     """A whole provision over a fake cloud in `home`/.fake."""
     cloud = cloud or FakeCloud(home / ".fake")
-    return Tools(Store(home), cloud.provider, cloud.connect, cloud, Listener(), FakeClock())
+    return Tools(Store(home), cloud.provider, cloud.connect, cloud, Listener(), clock=FakeClock())

@@ -20,15 +20,9 @@ class Backup:
     people: tuple[str, ...]
 
 
-def backup_homes(
-    tools: Tools, name: str, workshop_id: str, remote: Remote, *, docker: bool = True
-) -> Backup:
-    """Fetch every home over `remote`. A home that can't be read back raises NotReady.
-
-    `docker=False` is for a machine that was brought back with nothing running on it.
-    """
-    command = commands.list_homes() if docker else commands.find_homes_without_docker()
-    listed = remote.run(command)
+def backup_homes(tools: Tools, name: str, workshop_id: str, remote: Remote) -> Backup:
+    """Fetch every home over `remote`. A home that can't be read back raises NotReady."""
+    listed = remote.run(commands.list_homes())
     if not listed.ok:
         raise NotReady("The server did not say whose homes it has", details=(listed.err.strip(),))
     people = tuple(sorted(listed.out.split()))
@@ -45,6 +39,7 @@ def backup_homes(
             files[username] = _fetch(remote, username, target)
         manifest = {"workshop": name, "id": workshop_id, "at": stamp, "files": files}
         (target / "manifest.json").write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+    tools.reporter.note(f"their files are in {target}")
     return Backup(target, people)
 
 

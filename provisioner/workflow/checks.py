@@ -7,13 +7,14 @@ gets SLOW_FACTOR times as long. A rung's probe looks once and never sleeps.
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from provisioner.errors import NotReady, NotYet
 from provisioner.models import Credential, Result, Server, ServerState
-from provisioner.protocols import Remote, Visitor
+from provisioner.protocols import Bootstraps, Remote, Visitor
 from provisioner.render import commands
 from provisioner.store import Folder, Record, write_private
 from provisioner.workflow.tools import Tools, quietly
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from typing import Self
 
 SLOW_FACTOR = 6
+ALIVE_EVERY = 3.0
+"""Seconds between two looks at the machine while something else is waited for."""
+
 PARTICIPANT_CELL = "print(5 * 4)"
 PARTICIPANT_ANSWER = "20"
 
@@ -37,6 +41,8 @@ class Climb:
     credential: Credential  # of the participant who tries it out
     data_paths: tuple[str, ...] = ()
     image_key: str = ""
+    hostname: str = ""  # "": participants use the address
+    seen_alive: float = field(default=-math.inf, repr=False)  # clock time of the last look
     _remote: Remote | None = field(default=None, repr=False)
     _visitor: Visitor | None = field(default=None, repr=False)
 
@@ -80,11 +86,29 @@ class Rung:
 
 
 def machine_runs(climb: Climb) -> None:
+    """It runs and can be reached; where, is kept for the rungs above."""
+    server = _existing(climb)
+    if server.state is ServerState.PENDING or not server.address:
+        raise NotYet("the machine is on its way")
+    climb.server = server
+
+
+def still_alive(climb: Climb) -> None:
+    """Raises NotReady when waiting has become pointless. Asks at most every ALIVE_EVERY seconds."""
+    now = climb.tools.clock.monotonic()
+    if now - climb.seen_alive >= ALIVE_EVERY:
+        _existing(climb)
+        climb.seen_alive = now
+
+
+def _existing(climb: Climb) -> Server:
     server = climb.tools.provider.find(climb.record.id)
     if server is None:
         raise NotReady("The machine is gone", hint=f"provision launch {climb.record.name}")
-    if server.state is not ServerState.RUNNING:
-        raise NotReady("The machine has powered itself off")
+    if server.state is ServerState.STOPPED:
+        how = "ended" if server.ended else "powered itself off"
+        raise NotReady(f"The machine has {how}{server.why and f': {server.why}'}")
+    return server
 
 
 def ssh_answers(climb: Climb) -> None:
@@ -107,6 +131,12 @@ def cloud_init_done(climb: Climb) -> None:
         climb.tools.reporter.warn(f"cloud-init: {warning}")
 
 
+def bootstrap_done(climb: Climb) -> None:
+    provider = climb.tools.provider
+    if isinstance(provider, Bootstraps):
+        provider.bootstrapped(climb.record.id)
+
+
 def docker_answers(climb: Climb) -> None:
     result = _ask(climb, commands.DOCKER_VERSION)
     if not result.ok:
@@ -116,6 +146,11 @@ def docker_answers(climb: Climb) -> None:
 def images_present(climb: Climb) -> None:
     if not _ask(climb, commands.have_images(climb.image_key)).ok:
         raise NotYet("the container images are not there")
+
+
+def name_leads_here(climb: Climb) -> None:
+    if climb.tools.dns is not None and climb.hostname:
+        climb.tools.dns.settled(climb.hostname, climb.server.address)
 
 
 def services_run(climb: Climb) -> None:
@@ -158,8 +193,11 @@ def participant_runs_cell(climb: Climb) -> None:
         raise NotReady(f"A cell that prints {PARTICIPANT_ANSWER} printed {answer!r}")
 
 
-BOOT = (
-    Rung("machine", "The machine runs", machine_runs, "provision logs {name} --console", 60),
+MACHINE = (
+    Rung("machine", "The machine runs", machine_runs, "provision logs {name} --console", 300),
+)
+
+SSH = (
     Rung(
         "ssh",
         "SSH answers with the pinned key",
@@ -169,7 +207,7 @@ BOOT = (
     ),
 )
 
-SYSTEM = (
+CLOUD_INIT = (
     Rung(
         "cloud-init",
         "cloud-init has finished",
@@ -177,6 +215,20 @@ SYSTEM = (
         "provision ssh {name} -- sudo cat /var/log/cloud-init-output.log",
         900,
     ),
+)
+
+BOOTSTRAP = (
+    Rung(
+        "bootstrap",
+        "The machine is prepared",
+        bootstrap_done,
+        "provision ssh {name} -- sudo cat /var/log/provision-bootstrap.log",
+        900,
+    ),
+)
+"""In the place of CLOUD_INIT where the machine was there before."""
+
+ENGINE = (
     Rung(
         "docker",
         "The Docker engine answers",
@@ -193,7 +245,17 @@ SYSTEM = (
     ),
 )
 
-WORKSHOP = (
+NAME = (
+    Rung(
+        "dns",
+        "Every authoritative name server knows the address",
+        name_leads_here,
+        "provision plan {name} shows what the name servers say",
+        600,
+    ),
+)
+
+SERVICES = (
     Rung(
         "services",
         "Caddy, proxy and hub run",
@@ -201,6 +263,9 @@ WORKSHOP = (
         "provision logs {name} shows what they say",
         120,
     ),
+)
+
+OWN_AUTHORITY = (
     Rung(
         "certificate",
         "The certificate authority is known",
@@ -208,13 +273,20 @@ WORKSHOP = (
         "provision logs {name} caddy",
         60,
     ),
+)
+"""Only where the workshop is its own authority."""
+
+WEB = (
     Rung(
         "https",
         "The hub answers over verified HTTPS",
         https_answers,
-        "provision logs {name} hub",
-        120,
+        "provision logs {name} hub, and provision logs {name} caddy for the certificate",
+        180,
     ),
+)
+
+PARTICIPANT = (
     Rung(
         "login",
         "A participant logs in",

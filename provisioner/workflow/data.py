@@ -14,6 +14,11 @@ from provisioner.workflow.checks import Climb
 def send_data(climb: Climb, folders: tuple[DataFolder, ...], *, kind: str) -> None:
     """Bring every folder to where the bundle expects it. Raises NotReady, NotYet."""
     for number, folder in enumerate(folders):
+        if not folder.source.is_dir():
+            raise NotReady(
+                f"The folder {folder.source} for {folder.path} is not there",
+                hint="put it back, then launch again",
+            )
         target, stamp = commands.data_folder(number), commands.data_stamp(number)
         wanted = fingerprint(folder.source)
         if climb.remote.run(commands.read_file(stamp)).out.strip() == wanted:

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+
 from provisioner.errors import ProvisionError
+from provisioner.models import Phase
 from provisioner.protocols import ConsoleLog
 from provisioner.render import commands
-from provisioner.store import write_private
+from provisioner.store import Record, write_private
 from provisioner.workflow.checks import Climb
+from provisioner.workflow.tools import Tools
 
 USEFUL_LINES = 12
 
 SOURCES = (
     ("cloud-init-status.json", commands.CLOUD_INIT_STATUS),
     ("cloud-init-output.log", commands.CLOUD_INIT_LOG),
+    ("bootstrap.log", commands.BOOTSTRAP_LOG),
     ("bundle.log", commands.service_logs()),
     ("services.json", commands.service_states()),
 )
@@ -23,7 +31,8 @@ def collect(climb: Climb) -> list[str]:
     texts = {}
     provider = climb.tools.provider
     if isinstance(provider, ConsoleLog):
-        texts["console.log"] = provider.console(climb.record.id)
+        with contextlib.suppress(ProvisionError):  # the cause itself is what is to be told
+            texts["console.log"] = provider.console(climb.record.id)
     for name, command in SOURCES:
         try:
             result = climb.remote.run(command, timeout=30)
@@ -34,7 +43,7 @@ def collect(climb: Climb) -> list[str]:
     for name, text in texts.items():
         if text:
             write_private(climb.folder.logs / name, text)
-    for name in ("bundle.log", "cloud-init-output.log", "console.log"):
+    for name in ("bundle.log", "bootstrap.log", "cloud-init-output.log", "console.log"):
         if lines := _tail(texts.get(name, "")):
             return [f"the end of {name}:", *lines]
     return []
@@ -42,3 +51,28 @@ def collect(climb: Climb) -> list[str]:
 
 def _tail(text: str) -> list[str]:
     return [line.rstrip()[-200:] for line in text.splitlines() if line.strip()][-USEFUL_LINES:]
+
+
+def keep(tools: Tools, record: Record) -> Path | None:
+    """What explains a failure outlives the workshop: its logs, and the machine's last words.
+
+    Answers with the folder, or None when there was no failure or nothing to keep.
+    """
+    if record.ready_at is not None or record.phase is Phase.PREPARING:
+        return None
+    folder = tools.store.folder(record.name)
+    folder.logs.mkdir(mode=0o700, exist_ok=True)
+    provider = tools.provider
+    if isinstance(provider, ConsoleLog) and (console := provider.console(record.id)):
+        write_private(folder.logs / "console.log", console)
+    server = provider.find(record.id)
+    reasons = [text for text in (record.failure, server.why if server else "") if text]
+    if reasons:
+        write_private(folder.logs / "reason.txt", "\n".join(reasons) + "\n")
+    if not any(folder.logs.iterdir()):
+        return None
+    stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+    target = tools.store.backups / f"{record.name}-{stamp}-logs"
+    target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    shutil.copytree(folder.logs, target, dirs_exist_ok=True)
+    return target

@@ -6,7 +6,9 @@ cleared: they stay on the machine's disk until `teardown` has brought them home.
 
 from __future__ import annotations
 
-from provisioner.errors import ProvisionError
+import contextlib
+
+from provisioner.errors import Busy, ProvisionError
 from provisioner.models import Phase, ServerState
 from provisioner.store import Record
 from provisioner.workflow.launch import is_over, local_time
@@ -30,10 +32,23 @@ def settle(tools: Tools, record: Record) -> Record | None:
             return record
         tools.reporter.note(f"{ended}. Nobody had used it; it has been cleared away.")
         return None
-    tools.reporter.note(
-        f"{ended}. Participants' files are still on its disk:\n"
-        f"provision teardown {record.name} brings them home and deletes the rest."
-    )
-    if record.phase is not Phase.EXPIRED:
-        record = tools.store.save(record.but(phase=Phase.EXPIRED))
+    if server is None or server.ended:
+        tools.reporter.warn(
+            f"{ended}, and its disk with participants' files went with it:\n"
+            f"provision teardown {record.name} clears away the rest."
+        )
+    else:
+        tools.reporter.note(
+            f"{ended}. Participants' files are still on its disk:\n"
+            f"provision teardown {record.name} brings them home and deletes the rest."
+        )
+    return _expired(tools, record)
+
+
+def _expired(tools: Tools, record: Record) -> Record:
+    """The record with its phase, unless another command is writing it."""
+    with contextlib.suppress(Busy), tools.store.lock(record.name, "status"):
+        now = tools.store.load(record.name)
+        if now is not None and now.id == record.id and now.phase is not Phase.EXPIRED:
+            record = tools.store.save(now.but(phase=Phase.EXPIRED))
     return record

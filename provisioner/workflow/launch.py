@@ -8,14 +8,24 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 from provisioner import keys
 from provisioner.errors import NotReady, NotYet, ProvisionError, Refused, UsageError
-from provisioner.models import Credential, Phase, Server, Spec
-from provisioner.protocols import Bakes, Discovers
+from provisioner.models import (
+    Credential,
+    Phase,
+    Result,
+    Server,
+    ServerState,
+    Spec,
+    TlsOptions,
+)
+from provisioner.protocols import Bakes, Bootstraps, Discovers, Instructs, Remote
 from provisioner.render import commands
 from provisioner.render.known_hosts import known_hosts_lines, pinned_keys
-from provisioner.settings import Settings
+from provisioner.render.site import site_files
+from provisioner.settings import Settings, recorded
 from provisioner.store import (
     Folder,
     Record,
@@ -24,24 +34,36 @@ from provisioner.store import (
     read_events,
     write_private,
 )
-from provisioner.workflow import planning
+from provisioner.workflow import certificates, planning
 from provisioner.workflow.checks import (
-    BOOT,
+    BOOTSTRAP,
+    CLOUD_INIT,
+    ENGINE,
+    MACHINE,
+    NAME,
+    OWN_AUTHORITY,
+    PARTICIPANT,
+    SERVICES,
     SLOW_FACTOR,
-    SYSTEM,
-    WORKSHOP,
+    SSH,
+    WEB,
     Climb,
     Rung,
-    machine_runs,
+    still_alive,
 )
 from provisioner.workflow.data import send_data
 from provisioner.workflow.evidence import collect
+from provisioner.workflow.pinning import pin
 from provisioner.workflow.teardown import TeardownOptions, tear_down_locked
 from provisioner.workflow.tools import Tools
 from provisioner.workflow.waiting import wait_for
 
 REPEATABLE = frozenset({"expires"})
 """Settings that may differ when a launch is repeated: the deadline stays as it was recorded."""
+
+
+POINT_BUDGET = 60.0
+"""Seconds for a keeper of names that is busy or away for a moment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,21 +80,35 @@ def launch(tools: Tools, settings: Settings, *, base_image: str) -> Launched:
     """
     with tools.store.lock(settings.name, "launch"):
         record, spec, settings = _begin(tools, settings, base_image)
-        folder = tools.store.folder(record.name)
         if isinstance(tools.provider, Bakes):
             tools.provider.bake(spec, tools.reporter)
         record, server = _create(tools, record, spec)
-        with _climb(tools, record, settings, spec, folder, server) as climb:
-            try:
-                return _make_ready(climb, settings)
-            except NotReady as error:
-                raise _failed(climb, error) from None
+        return _ascend_all(tools, record, settings, spec, server)
+
+
+def resume(tools: Tools, record: Record, server: Server) -> Launched:
+    """Bring a workshop whose machine was started again to readiness. The caller has its lock."""
+    settings = recorded(record.settings)
+    spec = planning.respec(record, settings, tools.store.folder(record.name), tools.provider)
+    return _ascend_all(tools, record, settings, spec, server)
+
+
+def _ascend_all(
+    tools: Tools, record: Record, settings: Settings, spec: Spec, server: Server
+) -> Launched:
+    folder = tools.store.folder(record.name)
+    with _climb(tools, record, settings, spec, folder, server) as climb:
+        try:
+            return _make_ready(climb, settings)
+        except (NotReady, Refused) as error:  # a refusal in mid-ladder: a machine exists
+            raise _failed(climb, error) from None
 
 
 def _begin(tools: Tools, settings: Settings, base_image: str) -> tuple[Record, Spec, Settings]:
     """The record to go on with: the one that exists, or a new one after every check passed."""
     record = tools.store.load(settings.name)
     if record is not None and is_over(record):
+        _refuse_other_place(record, settings)
         tools.reporter.note(
             f"Workshop {record.name!r} ended at its deadline, {local_time(record.expires_at)}; "
             "tearing it down first"
@@ -82,20 +118,41 @@ def _begin(tools: Tools, settings: Settings, base_image: str) -> tuple[Record, S
     if record is None:
         _refuse_strangers(tools, settings.name)
         made = planning.draft(tools.store, tools.provider, settings, base_image=base_image)
-        planning.refuse_errors(
-            planning.check(settings, tools.provider, made.spec), name=settings.name
-        )
-        return tools.store.create(made.record, made.files), made.spec, settings
+        planning.refuse_errors(planning.check(tools, settings, made.spec), name=settings.name)
+        price = planning.quote(tools, made.spec)
+        record = made.record.but(hourly=price.hourly if price else None)
+        return tools.store.create(record, made.files), made.spec, settings
     _refuse_changes(record, settings)
-    settings = Settings(**record.settings)
+    settings = recorded(record.settings)
     tools.reporter.note(f"Workshop {record.name!r} exists ({record.phase}); going on from there")
     folder = tools.store.folder(record.name)
     return record, planning.respec(record, settings, folder, tools.provider), settings
 
 
+PLACE = ("provider", "local", "aws", "host", "dns")
+"""Settings that say where a workshop is: its end must be looked for there."""
+
+
+def _refuse_other_place(record: Record, asked: Settings) -> None:
+    has = recorded(record.settings)
+    if any(getattr(has, key) != getattr(asked, key) for key in PLACE):
+        raise Refused(
+            f"Workshop {record.name!r} ended at its deadline, and was made in another place or way",
+            hint=f"provision teardown {record.name} brings its files home; then launch again",
+        )
+
+
 def _refuse_strangers(tools: Tools, name: str) -> None:
     """A machine or a folder of this name without a record: not ours to build upon."""
     seen = tools.provider.discover() if isinstance(tools.provider, Discovers) else []
+    for found in seen:
+        if found.name == name and found.state is ServerState.RUNNING:
+            raise Refused(
+                f"A workshop {name!r} runs already, and this computer has no record of it: "
+                f"{found.details}",
+                hint="launch under another name; or, if it is yours to end: "
+                f"provision teardown {name}",
+            )
     if any(found.name == name for found in seen) or tools.store.folder(name).path.exists():
         raise Refused(
             f"There are remains of a workshop {name!r} whose record is missing",
@@ -105,38 +162,34 @@ def _refuse_strangers(tools: Tools, name: str) -> None:
 
 def _refuse_changes(record: Record, asked: Settings) -> None:
     wanted = asked.model_dump(mode="json")
-    changed = [
-        key
-        for key, value in wanted.items()
-        if key not in REPEATABLE and record.settings.get(key) != value
-    ]
+    has = recorded(record.settings).model_dump(mode="json")
+    changed = [key for key, value in wanted.items() if key not in REPEATABLE and has[key] != value]
     if asked.provider != record.provider or changed:
         raise UsageError(
             f"Workshop {record.name!r} exists already, with other settings:",
             details=tuple(
-                f"{key}: it has {record.settings.get(key)!r}, you ask for {wanted[key]!r}"
-                for key in changed
+                f"{key}: it has {has[key]!r}, you ask for {wanted[key]!r}" for key in changed
             ),
             hint=f"launch under another name, or first: provision teardown {record.name}",
         )
 
 
 def _create(tools: Tools, record: Record, spec: Spec) -> tuple[Record, Server]:
+    """Raises Refused when the machine that this record tells of is gone: another one would have
+    other keys, and none of what people made."""
     if record.phase in {Phase.PREPARING, Phase.CREATING}:
         record = tools.store.save(record.but(phase=Phase.CREATING))
+    elif (server := tools.provider.find(record.id)) is None or server.ended:
+        why = f": {server.why}" if server and server.why else ""
+        raise Refused(
+            f"The machine of {record.name!r} is gone{why}",
+            hint=f"provision teardown {record.name}, then launch again",
+        )
     with tools.step(record.name, "create", "Creating the machine", kind=record.provider):
         server = tools.provider.create(spec)
     if record.phase in {Phase.CREATING, Phase.FAILED}:
         record = record.but(phase=Phase.BOOTING, failure="")
-    record = tools.store.save(record.but(server=server))
-    _pin(tools.store.folder(record.name), server)
-    return record, server
-
-
-def _pin(folder: Folder, server: Server) -> None:
-    """Name the machine's address in known_hosts, whatever it was called before."""
-    pins = pinned_keys(folder.known_hosts.read_text(encoding="utf-8"))
-    write_private(folder.known_hosts, known_hosts_lines(server.ssh_host, server.ssh_port, pins))
+    return tools.store.save(record.but(server=server)), server
 
 
 def _climb(
@@ -152,23 +205,65 @@ def _climb(
         credential=first,
         data_paths=planning.data_paths(settings),
         image_key=spec.bundle.image_key,
+        hostname=spec.hostname,
     )
 
 
 def _make_ready(climb: Climb, settings: Settings) -> Launched:
     """The runbook, from a machine that was asked for to a participant's first cell."""
     tools, folder = climb.tools, climb.folder
-    ascend(climb, BOOT)
-    _replace_host_key(climb)
-    ascend(climb, SYSTEM)
+    ascend(climb, MACHINE)
+    _name(climb)
+    ascend(climb, SSH)
+    if isinstance(tools.provider, Bootstraps):
+        ascend(climb, BOOTSTRAP)
+    else:
+        _replace_host_key(climb)
+        ascend(climb, CLOUD_INIT)
+    ascend(climb, ENGINE)
     _advance(climb, phase=Phase.STARTING)
     send_data(climb, settings.data_folders(), kind=kind_of(climb.record, climb.server))
-    credentials = _send_users(climb)
-    ascend(climb, WORKSHOP)
+    if tools.dns is not None and climb.hostname:
+        ascend(climb, NAME)  # before Caddy asks for a certificate, or the first try is wasted
+    credentials = _hand_over(climb, settings.tls_options())
+    ascend(climb, SERVICES)
+    _know_authority(climb, settings.tls_options())
+    ascend(climb, WEB)
+    _keep_certificates(climb, settings.tls_options())
+    ascend(climb, PARTICIPANT)
     _advance(climb, phase=Phase.READY, ready_at=datetime.now(UTC).replace(microsecond=0))
     timings = step_seconds(read_events(folder.events))
     tools.store.event(climb.record.name, step="ready", event="end", outcome="ok")
     return Launched(climb.record, credentials, timings)
+
+
+def _name(climb: Climb) -> None:
+    """From now on the machine has an address: pin it, and make the host name lead to it."""
+    record, server, dns = climb.record, climb.server, climb.tools.dns
+    pin(climb.tools.provider, climb.folder, server)
+    _advance(climb, server=server, site=planning.site_of(climb.hostname, server.address))
+    if dns is None or not climb.hostname:
+        return
+    title = f"{climb.hostname} leads to {server.address}"
+    with climb.tools.step(record.name, "point", title, kind=kind_of(record, server)):
+        try:
+            wait_for(
+                lambda: dns.point(climb.hostname, server.address, record.id),
+                budget=POINT_BUDGET,
+                clock=climb.tools.clock,
+            )
+        except Refused as error:  # found out too late to be a refusal: a machine exists
+            raise NotReady(error.message, hint=error.hint, details=error.details) from None
+    if isinstance(dns, Instructs):
+        climb.tools.reporter.note(dns.instruction(climb.hostname, server.address))
+
+
+def _know_authority(climb: Climb, tls: TlsOptions) -> None:
+    """Have `ca.crt` when the site's chain does not end in what every browser trusts."""
+    if tls.mode == "internal":
+        ascend(climb, OWN_AUTHORITY)
+    elif tls.ca_root:
+        write_private(climb.folder.ca, Path(tls.ca_root).read_text(encoding="utf-8"))
 
 
 def ascend(climb: Climb, ladder: tuple[Rung, ...]) -> None:
@@ -182,7 +277,7 @@ def ascend(climb: Climb, ladder: tuple[Rung, ...]) -> None:
                     lambda rung=rung: rung.probe(climb),  # type: ignore[misc]
                     budget=rung.budget * (SLOW_FACTOR if slow else 1),
                     clock=climb.tools.clock,
-                    alive=lambda: machine_runs(climb),
+                    alive=lambda: still_alive(climb),
                     tell=shown.update,
                 )
             except NotReady as error:
@@ -241,30 +336,48 @@ def _proves(climb: Climb, key: str) -> None:
         raise NotYet("the machine still answers with its first host key")
 
 
-def _send_users(climb: Climb) -> tuple[Credential, ...]:
-    """Hashes to the server, the full sheet to the operator's folder; then the bundle may start."""
-    folder, record = climb.folder, climb.record
+def _hand_over(climb: Climb, tls: TlsOptions) -> tuple[Credential, ...]:
+    """The full sheet to the operator's folder; hashes, site and certificates to the server.
+
+    Only then may the bundle start: it finds its users, its name and its certificates in place.
+    """
+    folder, record, remote = climb.folder, climb.record, climb.remote
     credentials = read_credentials(folder.credentials, record.people)
     write_private(folder.credentials, credentials_csv(credentials, record.url))
     kind = kind_of(record, climb.server)
     with climb.tools.step(record.name, "secrets", "Handing over the password hashes", kind=kind):
+        for path, content in site_files(record.site, tls, read=_read).items():
+            _put(remote, f"{commands.SECRETS}/{path}", content)
+        certificates.restore(climb.tools, record.name, record.site, tls, remote)
         hashed = {item.person.username: keys.hash_password(item.password) for item in credentials}
-        sent = climb.remote.run(
-            commands.write_file(commands.USERS_FILE),
-            stdin=commands.users_json(hashed, credentials),
-        )
-        started = climb.remote.run(commands.START_STACK)
-        for result in (sent, started):
-            if not result.ok:
-                raise NotReady("the bundle could not be started", details=(result.err.strip(),))
+        _put(remote, commands.USERS_FILE, commands.users_json(hashed, credentials))
+        _must(remote.run(commands.RESTART_STACK), "the bundle could not be started")
     return credentials
+
+
+def _keep_certificates(climb: Climb, tls: TlsOptions) -> None:
+    """As soon as there is one: a public authority gives out few of them a week."""
+    certificates.save(climb.tools, climb.record.name, climb.record.site, tls, climb.remote)
+
+
+def _put(remote: Remote, path: str, content: bytes) -> None:
+    _must(remote.run(commands.write_file(path), stdin=content), f"{path} could not be written")
+
+
+def _must(result: Result, words: str) -> None:
+    if not result.ok:
+        raise NotReady(words, details=(result.err.strip(),))
+
+
+def _read(path: str) -> bytes:
+    return Path(path).read_bytes()
 
 
 def _advance(climb: Climb, **changes: object) -> None:
     climb.record = climb.tools.store.save(climb.record.but(**changes))
 
 
-def _failed(climb: Climb, error: NotReady) -> ProvisionError:
+def _failed(climb: Climb, error: ProvisionError) -> ProvisionError:
     """Save what explains the failure, and say where it is; the machine stays for inspection."""
     lines = collect(climb)
     _advance(climb, phase=Phase.FAILED, failure=error.message)

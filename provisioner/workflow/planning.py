@@ -2,28 +2,34 @@
 
 from __future__ import annotations
 
+import getpass
+import platform
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 
 from provisioner import keys, sizing
-from provisioner.errors import Refused, UsageError
+from provisioner.errors import ProvisionError, Refused
 from provisioner.models import (
     Credential,
     Finding,
     Findings,
     Limits,
     Phase,
+    Quote,
     Secret,
     Severity,
     Size,
     Spec,
 )
-from provisioner.protocols import HasCapacity, Provider
+from provisioner.protocols import HasCapacity, Provider, Quotes
 from provisioner.render.bundle import render_bundle
 from provisioner.render.known_hosts import pinned_keys
 from provisioner.render.userdata import render_user_data
-from provisioner.settings import Settings, parse_expiry
+from provisioner.settings import Settings, parse_expiry, recorded
 from provisioner.store import Folder, Record, Store, credentials_csv, read_credentials
+from provisioner.tls import check_tls
+from provisioner.workflow.tools import Tools
 
 MANY_CORES = 64
 
@@ -38,18 +44,11 @@ class Draft:
     files: dict[str, str]  # of the workshop's folder
 
 
-def site_of(settings: Settings) -> str:
-    """The name or address that participants type. Raises UsageError when there is none."""
-    if settings.dns.hostname:
-        return settings.dns.hostname
-    if settings.local.bind in {"127.0.0.1", "::1"}:
-        return "localhost"
-    if settings.local.bind in {"0.0.0.0", "::"}:  # noqa: S104 - it is being refused
-        raise UsageError(
-            f"local.bind = {settings.local.bind} listens everywhere, but has no name to type",
-            hint="--bind with this machine's address in the classroom, or set dns.hostname",
-        )
-    return settings.local.bind
+def site_of(hostname: str, address: str) -> str:
+    """What participants type, without the port: the name, or the machine's address."""
+    if hostname:
+        return hostname
+    return "localhost" if address in {"127.0.0.1", "::1"} else address
 
 
 def draft(store: Store, provider: Provider, settings: Settings, *, base_image: str) -> Draft:
@@ -64,7 +63,7 @@ def draft(store: Store, provider: Provider, settings: Settings, *, base_image: s
         created_at=now,
         expires_at=parse_expiry(settings.expires, now=now),
         people=people,
-        site=site_of(settings),
+        site=settings.dns.hostname,
         settings=settings.model_dump(mode="json"),
         base_image=base_image,
     )
@@ -89,7 +88,7 @@ def outline(store: Store, provider: Provider, settings: Settings, *, base_image:
         return draft(store, provider, settings, base_image=base_image)
     folder = store.folder(record.name)
     credentials = read_credentials(folder.credentials, record.people)
-    spec = respec(record, Settings(**record.settings), folder, provider)
+    spec = respec(record, recorded(record.settings), folder, provider)
     return Draft(record, spec, credentials, {})
 
 
@@ -103,12 +102,10 @@ def make_spec(
 ) -> Spec:
     bundle = render_bundle(
         name=record.name,
-        site=record.site,
         limits=settings.limits(),
         environment=settings.environment_for(record.base_image),
         network=settings.network_options(),
         data=settings.data_folders(),
-        tls=settings.tls.mode,
     )
     return Spec(
         id=record.id,
@@ -128,7 +125,11 @@ def make_spec(
         environment=settings.environment_for(record.base_image),
         network=settings.network_options(),
         expires_at=record.expires_at,
+        owner=f"{getpass.getuser()}@{platform.node()}",
+        hostname=settings.dns.hostname,
         local=settings.local_options(),
+        aws=settings.aws_options(),
+        host=settings.host_options(),
     )
 
 
@@ -150,13 +151,32 @@ def machine_size(settings: Settings, provider: Provider) -> Size:
     return sizing.machine_for(len(settings.people()), settings.limits(), cores=cores)
 
 
-def check(settings: Settings, provider: Provider, spec: Spec) -> Findings:
-    """Every finding about this draft: ours about people and folders, then the provider's."""
+def check(tools: Tools, settings: Settings, spec: Spec) -> Findings:
+    """Every finding about this draft: ours about people and folders, then the edges'."""
+    provider, dns, hostname = tools.provider, tools.dns, settings.dns.hostname
+    tls, now = settings.tls_options(), datetime.now(UTC)
+    site = site_of(hostname, settings.local.bind if settings.provider == "local" else "")
     return (
         *_check_data(settings),
         *_check_capacity(settings, provider, spec),
         *provider.check(spec),
+        *check_tls(tls, site, now, _read, until=spec.expires_at),
+        *(dns.check(hostname, spec.id) if dns is not None and hostname else ()),
     )
+
+
+def _read(path: str) -> bytes:
+    return Path(path).read_bytes()
+
+
+def quote(tools: Tools, spec: Spec) -> Quote | None:
+    """What it would cost; None where nothing costs, or where a finding says why it can't be."""
+    if not isinstance(tools.provider, Quotes):
+        return None
+    try:
+        return tools.provider.quote(spec)
+    except ProvisionError:
+        return None
 
 
 def errors(findings: Findings) -> list[Finding]:
@@ -234,8 +254,8 @@ MINIMUM = Limits(memory=256 * 1024**2, cpu=0.1, disk=256 * 1024**2)
 
 def _ways_out(share: int, flag: str, what: str) -> str:
     if share >= getattr(MINIMUM, what):
-        return f"fewer --users, or {flag} {sizing.flag_size(share)} for each"
-    return "fewer --users, or a larger machine"
+        return f"fewer --users, or {flag} {sizing.flag_size(share)} for each, or --provider aws"
+    return "fewer --users, or --provider aws"
 
 
 def data_paths(settings: Settings) -> tuple[str, ...]:

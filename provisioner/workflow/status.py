@@ -8,11 +8,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 from provisioner.errors import ProvisionError
-from provisioner.models import Phase, Server, ServerState
+from provisioner.models import Found, Phase, Server, ServerState
 from provisioner.protocols import Discovers, Remote
 from provisioner.render import commands
 from provisioner.store import CorruptRecord, Record
 from provisioner.workflow.checks import parse_services
+from provisioner.workflow.cost import cost_so_far
 from provisioner.workflow.launch import is_over
 from provisioner.workflow.tools import Tools, quietly
 
@@ -64,7 +65,10 @@ class Status:
 
 def status(tools: Tools, record: Record) -> Status:
     """Look at everything that can be seen from here. Never raises for what is not reachable."""
-    server = tools.provider.find(record.id)
+    try:
+        server = tools.provider.find(record.id)
+    except ProvisionError as error:
+        return Status(record, record.phase, (Check("machine", False, error.message),))
     checks = [_machine(server)]
     seats: tuple[Seat, ...] = ()
     if server is not None and server.state is ServerState.RUNNING:
@@ -154,32 +158,65 @@ class Listed:
 
     name: str
     phase: str
-    url: str
-    expires_at: datetime | None
-    people: int
+    url: str = ""
+    expires_at: datetime | None = None
+    people: int = 0
     note: str = ""
+    age: float | None = None  # seconds
+    cost: float | None = None  # US dollars so far, about
 
 
 def listing(tools: Tools) -> list[Listed]:
     """Every workshop known to this home folder or to the provider."""
     lines: dict[str, Listed] = {}
+    ids = set()
     for name in tools.store.names():
         try:
             record = tools.store.load(name)
         except CorruptRecord as error:
-            lines[name] = Listed(name, "unknown", "", None, 0, error.message)
+            lines[name] = Listed(name, "unknown", note=error.message)
             continue
         if record is None:
-            lines[name] = Listed(name, "unknown", "", None, 0, "its record is missing")
+            lines[name] = Listed(name, "unknown", note="its record is missing")
             continue
-        server = tools.provider.find(record.id) if record.provider == tools.provider.name else None
-        participants = sum(not person.admin for person in record.people)
-        lines[name] = Listed(
-            name, _phase(record, server), record.url, record.expires_at, participants
-        )
+        ids.add(record.id)
+        lines[name] = _of_record(tools, record)
     seen = tools.provider.discover() if isinstance(tools.provider, Discovers) else []
     for found in seen:
-        if found.name not in lines:
-            note = f"a machine without a record: {found.details}"
-            lines[found.name] = Listed(found.name, found.state, "", None, 0, note)
+        if found.id not in ids and (found.name not in lines or not lines[found.name].url):
+            lines.setdefault(found.name, _of_machine(found))
     return [lines[name] for name in sorted(lines)]
+
+
+def _of_record(tools: Tools, record: Record) -> Listed:
+    note, phase = "", record.phase
+    if record.provider == tools.provider.name:
+        try:
+            phase = _phase(record, tools.provider.find(record.id))
+        except ProvisionError as error:
+            note = error.message
+    return Listed(
+        record.name,
+        phase,
+        record.url,
+        record.expires_at,
+        sum(not person.admin for person in record.people),
+        note,
+        age=_age(record.created_at),
+        cost=cost_so_far(record.hourly, record.created_at),
+    )
+
+
+def _of_machine(found: Found) -> Listed:
+    return Listed(
+        found.name,
+        found.state,
+        expires_at=found.expires_at,
+        note=f"a machine without a record: {found.details}",
+        age=_age(found.created_at),
+        cost=cost_so_far(found.hourly, found.created_at),
+    )
+
+
+def _age(since: datetime | None) -> float | None:
+    return None if since is None else (datetime.now(UTC) - since).total_seconds()

@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
-from provisioner.errors import LeftOver, NotReady, NotYet, ProvisionError
-from provisioner.models import Resource, Server, ServerState
-from provisioner.protocols import Discovers, Remote, Restarts
-from provisioner.store import CorruptRecord, Record
+from provisioner.errors import LeftOver, NotReady, NotYet, ProvisionError, Refused, UsageError
+from provisioner.models import Found, Resource, Server, ServerState
+from provisioner.protocols import (
+    Discovers,
+    DiscoversEverywhere,
+    Instructs,
+    Pauses,
+    Remote,
+    Restarts,
+)
+from provisioner.render import commands
+from provisioner.settings import recorded
+from provisioner.store import CorruptRecord, Folder, Record
+from provisioner.workflow import certificates, evidence
 from provisioner.workflow.backup import Backup, backup_homes
+from provisioner.workflow.cost import cost_so_far
+from provisioner.workflow.pinning import pin
+from provisioner.workflow.running import running_again
 from provisioner.workflow.tools import Tools, quietly
 from provisioner.workflow.waiting import wait_for
 
@@ -16,6 +32,7 @@ from provisioner.workflow.waiting import wait_for
 @dataclass(frozen=True, slots=True)
 class TeardownOptions:
     discard_homes: bool = False
+    only: str = ""  # this id, and no other workshop of the same name
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +40,16 @@ class TornDown:
     name: str
     deleted: tuple[str, ...] = ()  # words for what was there and is gone
     backup: Backup | None = None
-    leftovers: tuple[Resource, ...] = field(default=())
+    logs: Path | None = None  # of a workshop that failed
+    cost: float | None = None  # US dollars, about: hours × price
+    reminder: str = ""  # what only a person can remove
+
+
+GRACE = timedelta(hours=2)
+"""For fetching homes from a machine that was started for nothing else."""
+
+GONE_BUDGET = 600.0
+"""Seconds until what was deleted must be seen to be gone; clouds take a minute or two."""
 
 
 def tear_down(tools: Tools, name: str, options: TeardownOptions) -> TornDown:
@@ -38,33 +64,149 @@ def tear_down(tools: Tools, name: str, options: TeardownOptions) -> TornDown:
 
 def tear_down_locked(tools: Tools, name: str, options: TeardownOptions) -> TornDown:
     record = _load(tools, name)
-    ids = _ids(tools, name, record)
-    folder = tools.store.folder(name)
-    if not ids and not folder.path.exists():
+    seen = [found for found in _seen(tools, name) if options.only in {"", found.id}]
+    mine = not options.only or (record is not None and record.id == options.only)
+    if record is not None and not mine:
+        record = None  # the folder is another workshop's of this name
+    folder = tools.store.folder(name) if mine else None
+    ids = _ids(name, record, seen, options)
+    if not ids and not (folder and folder.path.exists()):
+        _look_elsewhere(tools, name)
         tools.store.remove(name)  # half a folder that a killed launch left
         return TornDown(name)
-    backup = None
-    if not options.discard_homes:
-        backup = _bring_homes(tools, name, ids)
-    deleted = []
-    left: list[Resource] = []
-    kind = record.provider if record else tools.provider.name
-    with tools.step(name, "delete", "Deleting the machine", kind=kind):
-        for workshop_id in ids:
-            if tools.provider.find(workshop_id) is not None:
-                deleted.append(f"machine {workshop_id}")
-            tools.provider.delete(workshop_id)
-            left += tools.provider.leftovers(workshop_id)
-    if left:
-        raise LeftOver(
-            f"Workshop {name!r} is not all gone:",
-            details=tuple(f"{item.kind} {item.id}: {item.remove}" for item in left),
-            hint=f"provision teardown {name}",
+    if not ids and not options.discard_homes:
+        raise UsageError(
+            f"The record of {name!r} can't be used, and {tools.provider.name} has no such workshop",
+            hint=f"say where it is: provision teardown {name} --provider aws --region REGION"
+            "\nor, if it is gone: --discard-homes",
         )
-    if folder.path.exists():
-        deleted.append(f"folder {folder.path}")
-    tools.store.remove(name)
-    return TornDown(name, tuple(deleted), backup)
+    backup = None if options.discard_homes else _bring_homes(tools, name, ids, folder)
+    _save_certificates(tools, record, ids)
+    logs = _logs(tools, record)
+    kind = record.provider if record else tools.provider.name
+    hostnames = {found.hostname for found in seen} | ({_hostname(record)} if record else set())
+    names = [(hostname, key) for hostname in sorted(filter(None, hostnames)) for key in ids]
+    deleted: list[str] = []
+    with tools.step(name, "delete", "Deleting the machine", kind=kind) as shown:
+        deleted += _forget_names(tools, names)
+        for workshop_id in ids:
+            deleted += _delete(tools, name, workshop_id, shown.update)
+    if left := _names_left(tools, names):
+        raise _left_over(name, left)
+    if folder is not None:
+        if folder.path.exists():
+            deleted.append(f"folder {folder.path}")
+        tools.store.remove(name)
+    return TornDown(
+        name,
+        tuple(deleted),
+        backup,
+        logs,
+        cost=cost_so_far(record.hourly, record.created_at) if record else None,
+        reminder=_reminder(tools, hostnames),
+    )
+
+
+def _delete(tools: Tools, name: str, workshop_id: str, tell: Callable[[str], None]) -> list[str]:
+    """Delete until nothing is left. Raises LeftOver when something outlives the budget."""
+    before = tools.provider.leftovers(workshop_id)
+
+    def pass_() -> None:
+        tools.provider.delete(workshop_id)
+        if left := tools.provider.leftovers(workshop_id):
+            raise NotYet(", ".join(f"{item.kind} {item.id}" for item in left))
+
+    try:
+        wait_for(pass_, budget=GONE_BUDGET, clock=tools.clock, tell=tell, every=2.0)
+    except UsageError:
+        raise  # nobody is signed in: nothing can be said of what is left
+    except ProvisionError as error:
+        left = tools.provider.leftovers(workshop_id)
+        if left:
+            raise _left_over(name, left, error.message) from None
+        if not isinstance(error, NotReady):
+            raise
+    return [f"{item.kind} {item.id}" for item in before]
+
+
+def _left_over(name: str, left: list[Resource], why: str = "") -> LeftOver:
+    because = f" ({why})" if why else ""
+    return LeftOver(
+        f"Workshop {name!r} is not all gone{because}:",
+        details=tuple(f"{item.kind} {item.id}: {item.remove}" for item in left),
+        hint=f"provision teardown {name}",
+        document={
+            "name": name,
+            "deleted": [],
+            "leftovers": [
+                {"kind": item.kind, "id": item.id, "remove": item.remove} for item in left
+            ],
+        },
+    )
+
+
+def _hostname(record: Record) -> str:
+    dns = record.settings.get("dns") or {}
+    return str(dns.get("hostname") or "")
+
+
+Names = list[tuple[str, str]]  # host names with the ids of workshops that may have made them
+
+
+def _forget_names(tools: Tools, names: Names) -> list[str]:
+    """First of all the names: an address that is somebody else's tomorrow must not have one.
+
+    A keeper that can't be reached must not keep a machine that costs money: what is left of it is
+    told at the end.
+    """
+    deleted: list[str] = []
+    if tools.dns is None:
+        return deleted
+    for hostname, workshop_id in names:
+        try:
+            before = tools.dns.leftovers(hostname, workshop_id)
+            tools.dns.clear(hostname, workshop_id)
+        except ProvisionError as error:
+            tools.reporter.warn(f"The record of {hostname} was not deleted: {error.message}")
+        else:
+            deleted += [f"{item.kind} {item.id}" for item in before]
+    return deleted
+
+
+def _names_left(tools: Tools, names: Names) -> list[Resource]:
+    left: list[Resource] = []
+    if tools.dns is None:
+        return left
+    for hostname, workshop_id in names:
+        try:
+            left += tools.dns.leftovers(hostname, workshop_id)
+        except ProvisionError as error:
+            left.append(Resource("DNS record", hostname, f"nobody can tell: {error.message}"))
+    return left
+
+
+def _reminder(tools: Tools, hostnames: set[str]) -> str:
+    if not isinstance(tools.dns, Instructs):
+        return ""
+    return "\n".join(tools.dns.reminder(name) for name in sorted(filter(None, hostnames)))
+
+
+def _save_certificates(tools: Tools, record: Record | None, ids: list[str]) -> None:
+    """The next launch of this name needs no new one. What can't be had is not worth a stop."""
+    if record is None or not record.site or record.id not in ids:
+        return
+    tls = recorded(record.settings).tls_options()
+    server = tools.provider.find(record.id) if tls.mode == "acme" else None
+    if server is None or server.state is not ServerState.RUNNING:
+        return
+    try:
+        remote = tools.connect(server, tools.store.folder(record.name))
+        try:
+            certificates.save(tools, record.name, record.site, tls, remote)
+        finally:
+            quietly(remote.close)
+    except ProvisionError as error:
+        tools.reporter.warn(f"The certificate was not saved: {error.message}")
 
 
 def _load(tools: Tools, name: str) -> Record | None:
@@ -75,25 +217,69 @@ def _load(tools: Tools, name: str) -> Record | None:
         return None
 
 
-def _ids(tools: Tools, name: str, record: Record | None) -> list[str]:
-    """Every id that this name ever had and that may still exist: record ∪ discovery."""
-    ids = [record.id] if record else []
-    if isinstance(tools.provider, Discovers):
-        ids += [found.id for found in tools.provider.discover() if found.name == name]
-    return list(dict.fromkeys(ids))
-
-
-def _bring_homes(tools: Tools, name: str, ids: list[str]) -> Backup | None:
-    """Fetch what participants made, or raise; None when there can't be anything."""
-    folder = tools.store.folder(name)
-    if not folder.handed_over():
+def _logs(tools: Tools, record: Record | None) -> Path | None:
+    """What can't be kept must not keep a machine that costs money."""
+    try:
+        return evidence.keep(tools, record) if record else None
+    except (ProvisionError, OSError) as error:
+        tools.reporter.warn(f"Its logs were not kept: {error}")
         return None
+
+
+def _seen(tools: Tools, name: str) -> list[Found]:
+    """What exists under this name, whatever the record says."""
+    provider = tools.provider
+    found = provider.discover() if isinstance(provider, Discovers) else []
+    return [item for item in found if item.name == name]
+
+
+def _ids(
+    name: str, record: Record | None, seen: list[Found], options: TeardownOptions
+) -> list[str]:
+    """A name may be another organiser's as well: the record decides, or there is only one."""
+    if options.only:
+        return [options.only]
+    if record is not None:
+        return [record.id]
+    if len(seen) > 1:
+        raise Refused(
+            f"Several workshops are named {name!r}, and none has a record here:",
+            details=tuple(f"{found.id}: {found.details}" for found in seen),
+            hint=f"provision teardown {name} --id ID",
+        )
+    return [found.id for found in seen]
+
+
+def _look_elsewhere(tools: Tools, name: str) -> None:
+    """Raises Refused when the workshop is in a region that nobody looked in."""
+    if not isinstance(tools.provider, DiscoversEverywhere):
+        return
+    for found in tools.provider.discover_everywhere():
+        if found.name == name:
+            raise Refused(
+                f"Workshop {name!r} is in {found.region}, and was not looked for there",
+                hint=f"provision teardown {name} --provider {tools.provider.name}"
+                f" --region {found.region}",
+            )
+
+
+def _bring_homes(tools: Tools, name: str, ids: list[str], folder: Folder | None) -> Backup | None:
+    """Fetch what participants made, or raise; None when there can't be anything."""
     for workshop_id in ids:
         server = tools.provider.find(workshop_id)
-        if server is None:
+        if server is None or server.ended:
             continue  # no machine, no disk: nothing is there to be fetched
+        if folder is None or not folder.ssh_key.exists():
+            raise NotReady(
+                "Nothing was deleted: this computer has no key to the machine, so participants' "
+                "files can't be fetched",
+                hint=f"on the computer that launched it: provision teardown {name}"
+                "\nor, to lose them: --discard-homes",
+            )
+        if not folder.handed_over():
+            return None
         try:
-            return _fetch_homes(tools, name, workshop_id, server)
+            return _fetch_homes(tools, name, workshop_id, server, folder)
         except ProvisionError as error:
             raise NotReady(
                 f"Nothing was deleted, because participants' files could not be fetched: "
@@ -104,24 +290,41 @@ def _bring_homes(tools: Tools, name: str, ids: list[str]) -> Backup | None:
     return None
 
 
-def _fetch_homes(tools: Tools, name: str, workshop_id: str, server: Server) -> Backup:
-    docker = True
-    if server.state is ServerState.STOPPED:
-        if not isinstance(tools.provider, Restarts):
-            raise NotReady("the machine is off, and can't be started to fetch them")
+def _fetch_homes(
+    tools: Tools, name: str, workshop_id: str, server: Server, folder: Folder
+) -> Backup:
+    awake = server.state is ServerState.RUNNING
+    if not awake:
         tools.reporter.note("The machine is off; starting it once more to fetch what is on it")
-        server, docker = tools.provider.rescue(workshop_id), False
-    folder = tools.store.folder(name)
+        server = _wake(tools, workshop_id)
 
     def reach() -> Remote:
+        pin(tools.provider, folder, server)
         remote = tools.connect(server, folder)
         if not remote.run("true").ok:
             raise NotYet("the machine does not take commands")
         return remote
 
-    budget = 60.0 if docker else 600.0
-    remote = wait_for(reach, budget=budget, clock=tools.clock)
+    remote = wait_for(reach, budget=60.0 if awake else 600.0, clock=tools.clock)
     try:
-        return backup_homes(tools, name, workshop_id, remote, docker=docker)
+        if not awake and not isinstance(tools.provider, Restarts):
+            # Its deadline has passed, perhaps, and would end it with its disk.
+            moved = remote.run(commands.set_deadline(datetime.now(UTC) + GRACE))
+            if not moved.ok:
+                raise NotReady(
+                    "the machine would end itself meanwhile", details=(moved.err.strip(),)
+                )
+        return backup_homes(tools, name, workshop_id, remote)
     finally:
         quietly(remote.close)
+
+
+def _wake(tools: Tools, workshop_id: str) -> Server:
+    """The machine, running again, with or without what ran on it."""
+    provider = tools.provider
+    if isinstance(provider, Restarts):
+        return provider.rescue(workshop_id)
+    if isinstance(provider, Pauses):
+        provider.start(workshop_id)
+        return running_again(tools, workshop_id)
+    raise NotReady("the machine is off, and can't be started to fetch them")

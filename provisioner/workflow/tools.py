@@ -12,7 +12,7 @@ from typing import Protocol
 
 from provisioner.errors import ProvisionError
 from provisioner.models import Credential, Server
-from provisioner.protocols import Clock, Provider, Remote, Reporter, Step, Visitor
+from provisioner.protocols import Clock, Dns, Provider, Remote, Reporter, Step, Visitor
 from provisioner.store import Folder, Store
 from provisioner.workflow.waiting import SystemClock
 
@@ -40,6 +40,7 @@ class Tools:
     connect: Connect
     web: Web
     reporter: Reporter
+    dns: Dns | None = None  # None: nobody keeps the name, or there is none
     clock: Clock = field(default_factory=SystemClock)
 
     @contextmanager

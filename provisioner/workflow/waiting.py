@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 from typing import TypeVar
@@ -47,7 +48,8 @@ def wait_for(
         error = state.outcome.exception() if state.outcome else None
         if isinstance(error, NotYet):
             tell(error.message)
-        alive()
+        with contextlib.suppress(NotYet):  # it could not be asked, which says nothing about it
+            alive()
 
     retrying = tenacity.Retrying(
         retry=tenacity.retry_if_exception_type(NotYet),

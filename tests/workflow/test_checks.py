@@ -4,11 +4,37 @@ import json
 
 import pytest
 
-from provisioner.workflow.checks import BOOT, SYSTEM, WORKSHOP, parse_cloud_init, parse_services
+from provisioner.workflow.checks import (
+    BOOTSTRAP,
+    CLOUD_INIT,
+    ENGINE,
+    MACHINE,
+    NAME,
+    OWN_AUTHORITY,
+    PARTICIPANT,
+    SERVICES,
+    SSH,
+    WEB,
+    parse_cloud_init,
+    parse_services,
+)
+
+LADDER = (
+    *MACHINE,
+    *SSH,
+    *CLOUD_INIT,
+    *BOOTSTRAP,
+    *ENGINE,
+    *NAME,
+    *SERVICES,
+    *OWN_AUTHORITY,
+    *WEB,
+    *PARTICIPANT,
+)
 
 
 def test_every_rung_has_a_name_of_its_own_and_says_what_to_do() -> None:
-    ladder = (*BOOT, *SYSTEM, *WORKSHOP)
+    ladder = LADDER
     assert len({rung.name for rung in ladder}) == len(ladder)
     for rung in ladder:
         assert rung.hint.format(name="tessera")
@@ -16,7 +42,7 @@ def test_every_rung_has_a_name_of_its_own_and_says_what_to_do() -> None:
 
 
 def test_ready_means_that_a_participant_ran_a_cell() -> None:
-    assert WORKSHOP[-1].name == "cell"
+    assert PARTICIPANT[-1].name == "cell"
 
 
 CLOUD_INIT = [
