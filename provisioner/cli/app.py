@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 from provisioner import __version__
-from provisioner.cli import before, during, workshop
+from provisioner.cli import before, during, keeping, workshop
 from provisioner.cli.funnel import be_verbose, verb
 
 app = typer.Typer(
@@ -27,6 +27,7 @@ app = typer.Typer(
 VERBS: dict[str, tuple[Callable[..., None], ...]] = {
     "The three everybody types": (workshop.launch, workshop.credentials, workshop.teardown),
     "During the workshop": (during.status, during.list_, during.ssh, during.logs),
+    "Between the days": (keeping.extend, keeping.stop, keeping.start, keeping.gc),
     "Before the workshop": (before.plan, before.init, before.bake, before.doctor),
 }
 

@@ -3,56 +3,31 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from provisioner.cli.options import (
-    Accel,
-    Bind,
-    Config,
-    Cpu,
-    Disk,
-    Expires,
-    Json,
-    Memory,
-    Name,
-    ProviderOption,
-    Users,
-    Yes,
-    flags,
-)
+from provisioner.cli.options import Config, Json, ProviderOption, Yes, asks
 from provisioner.errors import Refused
 
 
-def plan(
-    name: Name = None,
-    users: Users = None,
-    provider: ProviderOption = None,
-    expires: Expires = None,
-    memory: Memory = None,
-    cpu: Cpu = None,
-    disk: Disk = None,
-    bind: Bind = None,
-    accel: Accel = None,
-    config: Config = None,
-    json_: Json = False,
-) -> None:
+@asks
+def plan(*, asked: dict[str, Any], config: Config = None, json_: Json = False) -> None:
     """Say what a launch would make, and everything that speaks against it."""
     from provisioner.cli import opening, output, wiring
     from provisioner.cli.views import plan_json, show_plan
     from provisioner.workflow import planning
 
-    asked = flags(name, users, provider, expires, memory, cpu, disk, bind, accel)
     settings = wiring.settings(config, asked)
     tools = opening.tools_for(settings)
-    base = wiring.base_image(settings.environment.base_image, tools.reporter)
+    base = wiring.base_image(settings, tools.reporter)
     made = planning.outline(tools.store, tools.provider, settings, base_image=base)
-    findings = planning.check(settings, tools.provider, made.spec)
+    findings = planning.check(tools, settings, made.spec)
+    quote = planning.quote(tools, made.spec)
     if json_:
-        output.print_json(plan_json(settings, made, findings))
+        output.print_json(plan_json(settings, made, findings, quote))
     else:
-        show_plan(settings, made, findings, tools)
+        show_plan(settings, made, findings, quote, tools)
     if planning.errors(findings):
         raise typer.Exit(Refused.exit_code)
 
@@ -90,8 +65,8 @@ def bake(
     if list_ or prune:
         images.show(tools, prune=prune, as_json=json_)
         return
-    packages.ensure(tools.provider, tools.reporter, yes=yes)
-    base = wiring.base_image(settings.environment.base_image, tools.reporter)
+    packages.ensure(tools.provider, settings, tools.reporter, yes=yes)
+    base = wiring.base_image(settings, tools.reporter)
     made = planning.draft(tools.store, tools.provider, settings, base_image=base)
     image = images.bake(tools, made.spec)
     if json_:

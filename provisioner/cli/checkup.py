@@ -7,10 +7,9 @@ import sys
 from datetime import UTC, datetime
 
 from provisioner import __version__
-from provisioner.cli import views, wiring
+from provisioner.cli import packages, views, wiring
 from provisioner.cli.output import print_json, stdout
 from provisioner.models import Finding, Findings, Severity
-from provisioner.protocols import NeedsPackages
 from provisioner.settings import QUAY_NOTEBOOK, Settings
 from provisioner.workflow import planning
 from provisioner.workflow.tools import Tools
@@ -18,11 +17,9 @@ from provisioner.workflow.tools import Tools
 
 def run(tools: Tools, settings: Settings, *, fix: bool, as_json: bool) -> bool:
     """Look, mend what may be mended, say what is left. True when a launch could begin."""
-    if fix and isinstance(tools.provider, NeedsPackages):
-        missing = tools.provider.missing_packages()
-        if missing is not None:
-            missing.install(tools.reporter)
-    findings = (*_own(), *_packages(tools), *_registry(), *_provider(tools, settings))
+    if fix and (missing := packages.missing(tools.provider, settings)):
+        missing.install(tools.reporter)
+    findings = (*_own(), *_packages(tools, settings), *_registry(), *_provider(tools, settings))
     good = not planning.errors(findings)
     if as_json:
         print_json(
@@ -67,10 +64,8 @@ def _own() -> Findings:
     return tuple(findings)
 
 
-def _packages(tools: Tools) -> Findings:
-    missing = (
-        tools.provider.missing_packages() if isinstance(tools.provider, NeedsPackages) else None
-    )
+def _packages(tools: Tools, settings: Settings) -> Findings:
+    missing = packages.missing(tools.provider, settings)
     if missing is None:
         return (Finding(Severity.INFO, "packages", "all are installed"),)
     return (
@@ -97,4 +92,4 @@ def _provider(tools: Tools, settings: Settings) -> Findings:
     now = datetime.now(UTC).strftime("%H%M%S")
     trial = settings.model_copy(update={"name": f"doctor-{now}"})
     made = planning.draft(tools.store, tools.provider, trial, base_image="")
-    return planning.check(trial, tools.provider, made.spec)
+    return planning.check(tools, trial, made.spec)

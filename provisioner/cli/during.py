@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Annotated
 
 import typer
 
-from provisioner.cli.options import Config, Json, Name, ProviderOption
+from provisioner.cli.options import Config, Json, Name, ProviderOption, Region
 
 
 def status(name: Name = None, config: Config = None, json_: Json = False) -> None:
@@ -23,19 +24,28 @@ def status(name: Name = None, config: Config = None, json_: Json = False) -> Non
         show_status(seen)
 
 
-def list_(provider: ProviderOption = None, config: Config = None, json_: Json = False) -> None:
+def list_(
+    provider: ProviderOption = None,
+    region: Region = None,
+    config: Config = None,
+    json_: Json = False,
+) -> None:
     """Every workshop that this machine knows or runs."""
-    from provisioner.cli import output, wiring
-    from provisioner.cli.views import show_list
+    from provisioner.cli import opening, wiring
+    from provisioner.cli.accounts import show_list
+    from provisioner.errors import ProvisionError
+    from provisioner.settings import recorded
     from provisioner.workflow.expiry import settle
     from provisioner.workflow.status import listing
 
-    chosen = provider or wiring.settings(config, {}).provider
-    tools = wiring.tools(chosen, output.ConsoleReporter())
+    place = {"provider": provider, "aws": {"region": region}, **opening.ANY_DEADLINE}
+    asked = wiring.settings(config, place)
+    tools = opening.tools_for(asked)
     for name in tools.store.names():
         record = wiring.record_of(name)
-        if record is not None and record.provider == chosen:
-            settle(tools, record)
+        if record is not None and record.provider == asked.provider:
+            with contextlib.suppress(ProvisionError):  # the list shows what can't be looked at
+                settle(opening.tools_for(recorded(record.settings)), record)
     lines = listing(tools)
     show_list(lines, as_json=json_)
 
@@ -46,7 +56,7 @@ def ssh(context: typer.Context, name: Name = None, config: Config = None) -> Non
 
     found, words = shell.split_name(name, context.args)
     tools, record = opening.known(found, config)
-    shell.become_ssh(tools.store.folder(record.name), record, words)
+    shell.become_ssh(tools, record, words)
 
 
 def logs(

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 import typer
 
-from provisioner.errors import Interrupted, ProvisionError
+from provisioner.errors import Interrupted, ProvisionError, UsageError
 
 _verbose = False
 
@@ -38,6 +38,9 @@ def verb(function: Callable[..., None]) -> Callable[..., None]:
             _fail(stopped, bool(kwargs.get("json_")))
         except typer.Exit:
             raise
+        except OSError as error:  # a full disk, a folder that may not be written
+            words = f"{error.filename or 'The system'}: {error.strerror or error}"
+            _fail(UsageError(words), bool(kwargs.get("json_")))
         except Exception as error:
             if _verbose:
                 raise
@@ -59,6 +62,7 @@ def _fail(error: ProvisionError, as_json: bool) -> NoReturn:
     if as_json:
         output.print_json(
             {
+                **error.document,
                 "error": error.message,
                 "details": list(error.details),
                 "hint": error.hint,

@@ -22,7 +22,7 @@ def bake(tools: Tools, spec: Spec) -> Image:
     baker = _baker(tools.provider)
     there = baker.baked(spec)
     image = baker.bake(spec, tools.reporter)
-    verb = "is there already" if there else "is baked"
+    verb = "is there already" if there else "is made"
     tools.reporter.note(f"image {image.key} {verb}: {format_size(image.size)} at {image.path}")
     return image
 

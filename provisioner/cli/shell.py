@@ -9,8 +9,9 @@ import sys
 from typing import NoReturn
 
 from provisioner.errors import Refused
-from provisioner.protocols import ConsoleLog
+from provisioner.protocols import Bootstraps, ConsoleLog
 from provisioner.render import commands
+from provisioner.settings import recorded
 from provisioner.store import Folder, Record
 from provisioner.workflow.tools import Tools, quietly
 
@@ -56,8 +57,18 @@ def ssh_words(folder: Folder, record: Record, words: list[str]) -> list[str]:
     ]
 
 
-def become_ssh(folder: Folder, record: Record, words: list[str]) -> NoReturn:
-    line = ssh_words(folder, record, words)
+def own_ssh_words(record: Record, words: list[str]) -> list[str]:
+    """To a machine that was there before: as its owner types it."""
+    host = recorded(record.settings).host_options()
+    port = ["-p", str(host.port)] if host.port != 22 else []
+    return ["ssh", *port, host.address, *words]
+
+
+def become_ssh(tools: Tools, record: Record, words: list[str]) -> NoReturn:
+    if isinstance(tools.provider, Bootstraps):
+        line = own_ssh_words(record, words)
+    else:
+        line = ssh_words(tools.store.folder(record.name), record, words)
     if shutil.which("ssh") is None:
         raise Refused("There is no ssh command on this machine", hint="install openssh-client")
     sys.stdout.flush()
@@ -72,7 +83,8 @@ def show_logs(
         if isinstance(tools.provider, ConsoleLog):
             text = tools.provider.console(record.id)
             print("\n".join(text.splitlines()[-tail:]))
-        return
+            return
+        raise Refused(f"A machine of the provider {tools.provider.name!r} shows no console")
     people = {person.username for person in record.people}
     if service not in SERVICES | people:
         raise Refused(
@@ -84,7 +96,7 @@ def show_logs(
     else:
         command = commands.service_logs(service, tail=tail, follow=follow)
     if follow:
-        become_ssh(folder, record, [f"sudo sh -c {shlex.quote(command)}"])
+        become_ssh(tools, record, [f"sudo sh -c {shlex.quote(command)}"])
     server = tools.provider.find(record.id)
     if server is None:
         raise Refused(

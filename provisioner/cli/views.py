@@ -11,7 +11,7 @@ from rich.markup import escape
 from provisioner import sizing
 from provisioner.cli.output import duration_words, print_json, seconds_words, stderr, stdout, table
 from provisioner.errors import UsageError
-from provisioner.models import Findings, Severity
+from provisioner.models import Findings, Quote, Severity
 from provisioner.protocols import Bakes
 from provisioner.settings import Settings
 from provisioner.sheet.forms import HEADINGS, Sheet
@@ -26,7 +26,7 @@ from provisioner.store import (
 from provisioner.workflow.backup import count_people
 from provisioner.workflow.launch import Launched, local_time
 from provisioner.workflow.planning import Draft, errors
-from provisioner.workflow.status import Listed, Status
+from provisioner.workflow.status import Status
 from provisioner.workflow.teardown import TornDown
 from provisioner.workflow.tools import Tools
 
@@ -36,7 +36,6 @@ MARKS = {Severity.ERROR: "[red]✗[/]", Severity.WARNING: "[yellow]![/]", Severi
 def show_launched(launched: Launched, folder: Folder) -> None:
     record = launched.record
     sheet = Sheet(record.name, record.url, launched.credentials)
-    left = duration_words((record.expires_at - datetime.now(UTC)).total_seconds())
     stdout.print()
     stdout.print(
         f"[bold green]Ready.[/] A participant has logged in and run a cell at {record.url}"
@@ -45,9 +44,37 @@ def show_launched(launched: Launched, folder: Folder) -> None:
     stdout.print(table(*HEADINGS, rows=[*sheet.rows()]))
     stdout.print(f"Sheet      {folder.credentials}")
     if folder.ca.exists():
-        stdout.print(f"CA         {folder.ca}  (browsers must trust it: this is a local workshop)")
-    stdout.print(f"Ends       {local_time(record.expires_at)}, in {left}, by itself")
+        stdout.print(f"CA         {folder.ca}  (browsers must trust it: no public one vouches)")
+    show_deadline(record)
     stdout.print(f"Look       provision status {record.name}")
+    stdout.print(f"End it     provision teardown {record.name}")
+
+
+def launch_json(launched: Launched) -> dict[str, Any]:
+    record = launched.record
+    return {
+        "name": record.name,
+        "provider": record.provider,
+        "url": record.url,
+        "address": record.server.address if record.server else "",
+        "users": sum(not person.admin for person in record.people),
+        "phase": record.phase,
+        "expires_at": record.expires_at.isoformat(),
+        "credentials": Sheet(record.name, record.url, launched.credentials).as_json(),
+        "timings": launched.timings,
+    }
+
+
+def show_deadline(record: Record) -> None:
+    left = duration_words((record.expires_at - datetime.now(UTC)).total_seconds())
+    stdout.print(f"Ends       {local_time(record.expires_at)}, in {left}, by itself")
+
+
+def show_stopped(record: Record) -> None:
+    stdout.print(f"[bold green]Stopped.[/] {record.name} is off; its disk is kept.")
+    show_deadline(record)
+    stdout.print("           but not while it is off, when its disk goes on costing")
+    stdout.print(f"Go on      provision start {record.name}")
     stdout.print(f"End it     provision teardown {record.name}")
 
 
@@ -92,7 +119,27 @@ def show_torn_down(done: TornDown) -> None:
     stdout.print()
     if done.backup is not None and done.backup.people:
         stdout.print(f"Files of {count_people(len(done.backup.people))} are in {done.backup.path}")
+    if done.logs is not None:
+        stdout.print(f"What explains its failure is in {done.logs}")
+    if done.cost is not None:
+        stdout.print(f"It cost about {money(done.cost)}")
     stdout.print(f"[bold green]Gone.[/] Nothing of workshop {done.name!r} is left.")
+    if done.reminder:
+        stdout.print(done.reminder)
+
+
+def torn_down_json(done: TornDown) -> dict[str, Any]:
+    return {
+        "name": done.name,
+        "deleted": done.deleted,
+        "leftovers": [],
+        "backup": str(done.backup.path) if done.backup and done.backup.people else None,
+        "cost_usd": None if done.cost is None else round(done.cost, 2),
+    }
+
+
+def money(dollars: float) -> str:
+    return f"{dollars:.2f} USD"
 
 
 def show_status(status: Status) -> None:
@@ -111,40 +158,9 @@ def show_status(status: Status) -> None:
         stdout.print(table("User name", "Server", "Memory", rows=[*rows]))
 
 
-def show_list(lines: list[Listed], *, as_json: bool) -> None:
-    if as_json:
-        print_json(
-            [
-                {
-                    "name": line.name,
-                    "phase": line.phase,
-                    "url": line.url,
-                    "expires_at": line.expires_at.isoformat() if line.expires_at else None,
-                    "users": line.people,
-                    "note": line.note,
-                }
-                for line in lines
-            ]
-        )
-        return
-    if not lines:
-        stdout.print("There are no workshops. To make one: provision launch --users 3")
-        return
-    rows = [
-        (
-            line.name,
-            line.phase,
-            str(line.people or ""),
-            line.url,
-            local_time(line.expires_at) if line.expires_at else "",
-            line.note,
-        )
-        for line in lines
-    ]
-    stdout.print(table("Name", "Phase", "Users", "URL", "Ends", "", rows=[*rows]))
-
-
-def plan_json(settings: Settings, made: Draft, findings: Findings) -> dict[str, Any]:
+def plan_json(
+    settings: Settings, made: Draft, findings: Findings, quote: Quote | None
+) -> dict[str, Any]:
     size = made.spec.size
     return {
         "name": settings.name,
@@ -152,6 +168,9 @@ def plan_json(settings: Settings, made: Draft, findings: Findings) -> dict[str, 
         "users": settings.users,
         "machine": {"memory": size.memory, "cores": size.cores, "disk": size.disk},
         "user_data_bytes": len(made.spec.user_data),
+        "price": None
+        if quote is None
+        else {"machine": quote.machine, "usd_per_hour": quote.hourly, "as_of": quote.as_of},
         "expires_at": made.record.expires_at.isoformat(),
         "findings": [
             {
@@ -166,7 +185,9 @@ def plan_json(settings: Settings, made: Draft, findings: Findings) -> dict[str, 
     }
 
 
-def show_plan(settings: Settings, made: Draft, findings: Findings, tools: Tools) -> None:
+def show_plan(
+    settings: Settings, made: Draft, findings: Findings, quote: Quote | None, tools: Tools
+) -> None:
     people, limits, size = len(made.record.people), settings.limits(), made.spec.size
     admins = ", ".join(settings.login.admins)
     stdout.print(
@@ -180,11 +201,20 @@ def show_plan(settings: Settings, made: Draft, findings: Findings, tools: Tools)
     stdout.print(f"  cores      {size.cores}, at most {limits.cpu:g} for each participant")
     stdout.print(f"  user-data  {len(made.spec.user_data):,} of 16,384 bytes")
     stdout.print(f"  ends       {local_time(made.record.expires_at)}, by itself")
+    if quote is not None:
+        hours = max(0.0, (made.record.expires_at - datetime.now(UTC)).total_seconds() / 3600)
+        stdout.print(f"  machine    {quote.machine}")
+        for reason in quote.reasons:
+            stdout.print(f"             {escape(reason)}")
+        stdout.print(
+            f"  price      {money(quote.hourly)} an hour, {money(quote.hourly * hours)} until it"
+            f" ends, by the price list of {quote.as_of}"
+        )
     if isinstance(tools.provider, Bakes):
         baked = tools.provider.baked(made.spec)
         usual = tools.store.usual("bake", settings.provider)
         time = f", usually {seconds_words(usual)}" if usual else ""
-        stdout.print(f"  image      {'baked' if baked else f'will be baked first{time}'}")
+        stdout.print(f"  image      {'is there' if baked else f'will be made first{time}'}")
     show_findings(findings)
     if not errors(findings):
         stdout.print(f"Go         provision launch {settings.name}")

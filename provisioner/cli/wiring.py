@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import platformdirs
 
-from provisioner.errors import UsageError
-from provisioner.models import Credential, Server
-from provisioner.protocols import Provider, Reporter
+from provisioner.errors import ProvisionError, UsageError
+from provisioner.models import Credential, DnsOptions, HostOptions, Server
+from provisioner.protocols import Dns, Provider, Reporter
 from provisioner.render.known_hosts import pinned_keys
-from provisioner.settings import QUAY_NOTEBOOK, Settings, load
+from provisioner.settings import QUAY_NOTEBOOK, Settings, load, recorded
 from provisioner.store import CorruptRecord, Folder, Record, Store
 from provisioner.workflow.tools import Connect, Tools, Web
 
@@ -56,32 +58,102 @@ def _ssh(server: Server, folder: Folder) -> Any:
     return Shell.connect(server.ssh_host, server.ssh_port, key=folder.ssh_key, pins=pins)
 
 
-def _local() -> Edges:
+def _local(asked: Settings, reporter: Reporter) -> Edges:
     from provisioner.providers.local import LocalProvider
 
     return Edges(LocalProvider(home=home(), images=image_folder()), _ssh, _HttpWeb())
 
 
-def _fake() -> Edges:
+def _aws(asked: Settings, reporter: Reporter) -> Edges:
+    from provisioner.providers.aws import AwsProvider
+
+    provider = AwsProvider(home(), asked.aws_options(), tell=reporter.note)
+
+    def connect(server: Server, folder: Folder) -> Any:
+        if record := record_of(folder.path.name):
+            with suppress(ProvisionError):  # SSH itself says what is wrong
+                provider.admit(record.id)
+        return _ssh(server, folder)
+
+    return Edges(provider, connect, _HttpWeb())
+
+
+def _host(asked: Settings, reporter: Reporter) -> Edges:
+    from provisioner.providers.host import HostProvider
+    from provisioner.remote.own import connect_own, own_target
+
+    def connect(machine: HostOptions) -> Any:
+        return connect_own(machine.address, machine.port)
+
+    def locate(machine: HostOptions) -> str:
+        host = own_target(machine.address, machine.port).host
+        try:
+            return socket.gethostbyname(host)
+        except OSError:
+            return host
+
+    provider = HostProvider(
+        connect=connect, machines=lambda: _machines(asked.host_options()), locate=locate
+    )
+    return Edges(provider, lambda server, folder: connect(asked.host_options()), _HttpWeb())
+
+
+def _machines(named: HostOptions) -> list[HostOptions]:
+    """The one that was named, else those of all records."""
+    if named.address:
+        return [named]
+    records = [record for name in Store(home()).names() if (record := record_of(name))]
+    return [
+        recorded(record.settings).host_options() for record in records if record.provider == "host"
+    ]
+
+
+def _fake(asked: Settings, reporter: Reporter) -> Edges:
     from provisioner.providers.fake import FakeCloud
 
     cloud = FakeCloud(Path(os.environ.get("PROVISION_FAKE_CLOUD") or home() / ".fake"))
     return Edges(cloud.provider, cloud.connect, cloud)
 
 
-PROVIDERS: Mapping[str, Callable[[], Edges]] = {"local": _local, "fake": _fake}
-OFFERED = ("local",)  # fake is for tests
+PROVIDERS: Mapping[str, Callable[[Settings, Reporter], Edges]] = {
+    "local": _local,
+    "aws": _aws,
+    "host": _host,
+    "fake": _fake,
+}
+OFFERED = ("local", "aws", "host")  # fake is for tests
 
 
-def tools(provider: str, reporter: Reporter) -> Tools:
-    """The edges of one provider. Raises UsageError for a name that is none."""
-    if provider not in PROVIDERS:
+def tools(asked: Settings, reporter: Reporter) -> Tools:
+    """The edges that `asked` names. Raises UsageError for a name that is none."""
+    if asked.provider not in PROVIDERS:
         raise UsageError(
-            f"{provider!r} is not a provider of this version",
-            hint=f"--provider {' or '.join(OFFERED)}",
+            f"{asked.provider!r} is not a provider of this version",
+            hint=f"--provider {', '.join(OFFERED)}",
         )
-    edges = PROVIDERS[provider]()
-    return Tools(Store(home()), edges.provider, edges.connect, edges.web, reporter)
+    edges = PROVIDERS[asked.provider](asked, reporter)
+    store = Store(home())
+    return Tools(store, edges.provider, edges.connect, edges.web, reporter, dns_of(asked))
+
+
+def dns_of(asked: Settings) -> Dns | None:
+    """Who keeps the workshop's name; None where nobody does."""
+    options = asked.dns_options()
+    if options.provider == "none":
+        return None
+    from provisioner import dns
+
+    return dns.make(options, profile=asked.aws.profile)
+
+
+def with_names(made: Tools, asked: Settings) -> Tools:
+    """For looking after a whole account: where it keeps names too, they are looked at as well."""
+    if made.dns is not None or asked.provider != "aws":
+        return made
+    from provisioner import dns
+
+    keeper = dns.make(DnsOptions(provider="route53"), profile=asked.aws.profile)
+    return replace(made, dns=keeper)
 
 
 def settings(config: Path | None, flags: Mapping[str, Any]) -> Settings:
@@ -96,12 +168,17 @@ def record_of(name: str) -> Record | None:
         return None
 
 
-def base_image(asked: str, reporter: Reporter) -> str:
+ELSEWHERE = frozenset({"aws"})
+"""Providers whose machines reach the world by themselves: this network says nothing of theirs."""
+
+
+def base_image(asked: Settings, reporter: Reporter) -> str:
     """What `environment.base_image` comes to: "auto" asks whether the registry answers."""
-    if asked != "auto":
-        return "" if asked == "debian" else asked
+    wanted = asked.environment.base_image
+    if wanted != "auto":
+        return "" if wanted == "debian" else wanted
     registry = QUAY_NOTEBOOK.split("/", 1)[0]
-    if registry_answers(registry):
+    if asked.provider in ELSEWHERE or registry_answers(registry):
         return QUAY_NOTEBOOK
     reporter.note(f"{registry} does not answer from here: building the notebook image from Debian")
     return ""

@@ -8,80 +8,45 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from provisioner.cli.options import (
-    Accel,
-    Bind,
-    Config,
-    Cpu,
-    Disk,
-    Expires,
-    Json,
-    Memory,
-    Name,
-    ProviderOption,
-    Users,
-    Yes,
-    flags,
-)
+from provisioner.cli.options import Config, Json, Name, ProviderOption, Region, Yes, asks
 from provisioner.errors import Refused
 
 if TYPE_CHECKING:
-    from provisioner.workflow.launch import Launched
+    from provisioner.settings import Settings
 
 
+@asks
 def launch(
-    name: Name = None,
-    users: Users = None,
-    provider: ProviderOption = None,
-    expires: Expires = None,
-    memory: Memory = None,
-    cpu: Cpu = None,
-    disk: Disk = None,
-    bind: Bind = None,
-    accel: Accel = None,
-    config: Config = None,
-    yes: Yes = False,
-    json_: Json = False,
+    *, asked: dict[str, Any], config: Config = None, yes: Yes = False, json_: Json = False
 ) -> None:
     """Make a workshop: returns when a participant can run a notebook over HTTPS."""
     from provisioner.cli import opening, output, packages, wiring
+    from provisioner.cli.views import launch_json, show_launched
     from provisioner.workflow.launch import launch as run
 
-    asked = flags(name, users, provider, expires, memory, cpu, disk, bind, accel)
     settings = wiring.settings(config, asked)
+    settings = _going_on(settings, asked, config)
     tools = opening.tools_for(settings)
-    packages.ensure(tools.provider, tools.reporter, yes=yes)
+    packages.ensure(tools.provider, settings, tools.reporter, yes=yes)
     known = wiring.record_of(settings.name)
-    base = (
-        known.base_image
-        if known
-        else wiring.base_image(settings.environment.base_image, tools.reporter)
-    )
+    base = known.base_image if known else wiring.base_image(settings, tools.reporter)
     launched = run(tools, settings, base_image=base)
     if json_:
-        output.print_json(_launch_json(launched))
+        output.print_json(launch_json(launched))
     else:
-        from provisioner.cli.views import show_launched
-
         show_launched(launched, tools.store.folder(settings.name))
 
 
-def _launch_json(launched: Launched) -> dict[str, Any]:
-    from provisioner.sheet.forms import Sheet
+def _going_on(settings: Settings, asked: dict[str, Any], config: Path | None) -> Settings:
+    """A launch that names a workshop and says nothing else goes on with it as it is."""
+    from provisioner.cli import wiring
+    from provisioner.settings import recorded
 
-    record = launched.record
-    sheet = Sheet(record.name, record.url, launched.credentials)
-    return {
-        "name": record.name,
-        "provider": record.provider,
-        "url": record.url,
-        "address": record.server.address if record.server else "",
-        "users": sum(not person.admin for person in record.people),
-        "phase": record.phase,
-        "expires_at": record.expires_at.isoformat(),
-        "credentials": sheet.as_json(),
-        "timings": launched.timings,
-    }
+    said = {key for key, value in asked.items() if key != "name" and value not in (None, {})}
+    record = wiring.record_of(settings.name)
+    if record is None or said or config is not None or Path("workshop.toml").exists():
+        return settings
+    return recorded(record.settings)
 
 
 def credentials(
@@ -102,24 +67,30 @@ def credentials(
 def teardown(
     name: Name = None,
     provider: ProviderOption = None,
+    region: Region = None,
     config: Config = None,
     discard_homes: Annotated[
         bool, typer.Option("--discard-homes", help="Delete participants' files unseen.")
     ] = False,
     yes: Yes = False,
     json_: Json = False,
+    named: Annotated[str | None, typer.Option("--name", help="The same as NAME.")] = None,
+    id_: Annotated[
+        str, typer.Option("--id", help="Of several workshops of this name, this one.")
+    ] = "",
 ) -> None:
     """End a workshop: participants' files come home, then everything else goes."""
     from provisioner.cli import opening, output
-    from provisioner.cli.views import show_torn_down
+    from provisioner.cli.views import show_torn_down, torn_down_json
     from provisioner.workflow.teardown import TeardownOptions, tear_down
 
-    tools, found, record = opening.existing(name, config, provider)
-    if discard_homes and record is not None:
+    asked = {"provider": provider, "aws": {"region": region}}
+    tools, found, _ = opening.existing(name or named, config, asked)
+    if discard_homes:
         _confirm(f"Delete the files of everybody in {found!r} without a copy?", yes=yes)
-    done = tear_down(tools, found, TeardownOptions(discard_homes=discard_homes))
+    done = tear_down(tools, found, TeardownOptions(discard_homes, id_))
     if json_:
-        output.print_json({"name": done.name, "deleted": done.deleted, "leftovers": []})
+        output.print_json(torn_down_json(done))
     else:
         show_torn_down(done)
 

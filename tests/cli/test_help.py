@@ -13,6 +13,7 @@ HELP = Path(provisioner.cli.__file__).with_name("help.txt")
 VERBS = [
     *("launch", "credentials", "teardown"),
     *("status", "list", "ssh", "logs"),
+    *("extend", "stop", "start", "gc"),
     *("plan", "init", "bake", "doctor"),
 ]
 
