@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import time
 from collections.abc import Iterator
@@ -10,14 +11,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from selenium import webdriver
-from selenium.common.exceptions import WebDriverException
+from selenium.common.exceptions import TimeoutException, WebDriverException
 from selenium.webdriver.chrome.options import Options
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webdriver import WebDriver
+from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import WebDriverWait
 
+AGAIN = 25  # seconds until somebody presses Shift-Enter once more
 PATIENCE = 300  # seconds; Lab's first load on an emulated machine takes a minute or two
 
 
@@ -85,18 +88,42 @@ class Browser:
         self.wait.until(lambda d: d.find_element(By.CSS_SELECTOR, ".jp-Notebook .cm-content"))
 
     def run_cell(self, code: str) -> None:
-        """Type into the last cell and run it."""
+        """Type into the last cell and run it, until it has its number.
 
-        def typed(driver: WebDriver) -> bool:
-            cell = driver.find_elements(By.CSS_SELECTOR, ".jp-Notebook .jp-CodeCell .cm-content")[
-                -1
-            ]
-            cell.click()
-            cell.send_keys(code)
-            cell.send_keys(Keys.SHIFT, Keys.ENTER)
-            return True
+        Lab drops what is run before the kernel answers, so a person would press again; as we do.
+        """
 
-        self.wait.until(typed)
+        def typed(driver: WebDriver) -> int:
+            cells = self._cells()
+            cells[-1].click()
+            cells[-1].send_keys(code)
+            return len(cells)
+
+        last = self.wait.until(typed) - 1
+        for _ in range(PATIENCE // AGAIN):
+            self.wait.until(lambda d: self._press(last))
+            try:
+                WebDriverWait(
+                    self.driver, AGAIN, poll_frequency=0.5, ignored_exceptions=[WebDriverException]
+                ).until(lambda d: self._ran(last))
+            except TimeoutException:
+                continue
+            return
+        raise TimeoutException(f"the cell was never run: {code}")
+
+    def _cells(self) -> list[WebElement]:
+        found = self.driver.find_elements(By.CSS_SELECTOR, ".jp-Notebook .jp-CodeCell .cm-content")
+        return list(found)
+
+    def _press(self, number: int) -> bool:
+        cell = self._cells()[number]
+        cell.click()
+        cell.send_keys(Keys.SHIFT, Keys.ENTER)
+        return True
+
+    def _ran(self, number: int) -> bool:
+        prompts = self.driver.find_elements(By.CSS_SELECTOR, ".jp-Notebook .jp-InputPrompt")
+        return bool(re.match(r"\[\d+\]", prompts[number].text))
 
     def see(self, selector: str) -> None:
         self.wait.until(lambda d: d.find_element(By.CSS_SELECTOR, selector))

@@ -37,10 +37,13 @@ class Cli:
 
     folder: Path
     home: Path
+    cache: Path | None = None  # of images; None: the one that all tests share
     log: list[str] = field(default_factory=list)
 
     def environment(self) -> dict[str, str]:
         kept = {key: value for key, value in os.environ.items() if key != "PROVISION_HOME"}
+        if self.cache:
+            kept["PROVISION_CACHE"] = str(self.cache)
         return {**kept, "PROVISION_HOME": str(self.home), "NO_COLOR": "1", "COLUMNS": "120"}
 
     def __call__(

@@ -27,7 +27,7 @@ from tests.e2e.machine import measured
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(2400)]
 
-LIFETIME = 240  # seconds: long enough to boot where machines are emulated
+LIFETIME = 150  # seconds: long enough to boot where machines are emulated
 
 
 @pytest.fixture

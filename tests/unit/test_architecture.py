@@ -9,8 +9,11 @@ from pathlib import Path
 PACKAGE = Path(__file__).parents[2] / "provisioner"
 
 WORDS = {"errors", "models", "protocols"}
-MAKING = {"keys", "sizing", "render", "sheet"}
-EDGES = {"providers.local", "providers.fake", "remote.ssh", "remote.hub", "store", "settings"}
+MAKING = {"keys", "sizing", "sections", "render", "sheet", "tls", "certificate"}
+EDGES = {
+    *("providers.local", "providers.aws", "providers.host", "providers.fake"),
+    *("remote", "dns", "store", "settings"),
+}
 ORDER = {"workflow"}
 HUMAN = {"cli"}
 DATA_AT_HAND = {
