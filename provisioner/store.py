@@ -266,12 +266,12 @@ class Store:
             append_line(folder.events, json.dumps({"at": now, **fields}))
 
 
-def write_private(path: Path, text: str) -> None:
+def write_private(path: Path, content: str | bytes) -> None:
     """Replace a file atomically and durably, readable by its owner alone."""
     staging = path.with_name(f".{path.name}.{os.getpid()}.new")
     descriptor = os.open(staging, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(text)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content.encode() if isinstance(content, str) else content)
         file.flush()
         os.fsync(file.fileno())
     staging.replace(path)

@@ -70,12 +70,14 @@ def gc(
     from provisioner.cli import opening, output, wiring
     from provisioner.cli.accounts import doomed_json, show_doomed
     from provisioner.errors import LeftOver, ProvisionError
-    from provisioner.workflow.gc import look, orphaned_names
+    from provisioner.workflow.gc import everywhere, look, orphaned_names
     from provisioner.workflow.teardown import TeardownOptions, tear_down
 
     asked = wiring.settings(config, {"provider": provider, **opening.ANY_DEADLINE})
     tools = wiring.with_names(opening.tools_for(asked), asked)
-    doomed, names = look(tools), orphaned_names(tools)
+    found_everywhere = everywhere(tools)
+    doomed = look(tools, found_everywhere)
+    names = orphaned_names(tools, found_everywhere)
     if not json_:
         show_doomed(doomed, names)
     deleted: list[str] = []
@@ -107,11 +109,13 @@ def gc(
 
 def _place(provider: str, found: Found) -> dict[str, Any]:
     """The settings that lead to where `found` is."""
+    from provisioner.cli.opening import ANY_DEADLINE
+
     name = {"hostname": found.hostname, "provider": "route53"} if found.hostname else {}
     return {
         "provider": provider,
         "name": found.name or "unnamed",
-        "expires": "12h",
+        **ANY_DEADLINE,
         "aws": {"region": found.region or None},
         "dns": name,
     }

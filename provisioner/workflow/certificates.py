@@ -10,9 +10,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 import tarfile
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -24,6 +22,7 @@ from provisioner.models import TlsOptions
 from provisioner.protocols import Remote
 from provisioner.render import commands
 from provisioner.render.site import directory
+from provisioner.store import write_private
 from provisioner.workflow.tools import Tools
 
 KEPT = ("acme", "certificates")
@@ -60,7 +59,8 @@ def save(tools: Tools, name: str, site: str, tls: TlsOptions, remote: Remote) ->
         files = _unpack(sink.getvalue()) if sink.getvalue() else {}
         if not _good(files, site):
             return False
-        _write_private(_archive(tools, name), _pack(Saved(site, directory(tls), files)))
+        tools.store.certificates.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_private(_archive(tools, name), _pack(Saved(site, directory(tls), files)))
     except (ProvisionError, ValueError, OSError) as error:
         tools.reporter.warn(f"The certificate of {site} could not be kept for next time: {error}")
         return False
@@ -182,18 +182,3 @@ def _tar(files: Files) -> bytes:
 
 def _digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
-
-
-def _write_private(path: Path, content: bytes) -> None:
-    """Replace a file atomically and durably; keys are in it, so it is its owner's alone."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor, staging = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(staging).replace(path)
-    except BaseException:
-        Path(staging).unlink(missing_ok=True)
-        raise

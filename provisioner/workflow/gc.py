@@ -19,14 +19,14 @@ class Doomed:
     why: str
 
 
-def look(tools: Tools) -> list[Doomed]:
+def look(tools: Tools, found_everywhere: list[Found]) -> list[Doomed]:
     """Everything of this account that has outlived its deadline, or has none and no record here.
 
     What is within its deadline is somebody's, even if it does not run: another laptop has it.
     """
     doomed = []
     known = _known_ids(tools)
-    for found in everywhere(tools):
+    for found in found_everywhere:
         if found.expires_at is not None and found.expires_at <= datetime.now(UTC):
             doomed.append(Doomed(found, "its deadline has passed"))
         elif found.expires_at is None and found.id not in known:
@@ -34,15 +34,16 @@ def look(tools: Tools) -> list[Doomed]:
     return doomed
 
 
-def orphaned_names(tools: Tools) -> list[Marked]:
+def orphaned_names(tools: Tools, found_everywhere: list[Found]) -> list[Marked]:
     """Names whose workshop exists nowhere any more: each leads to somebody else's machine soon."""
     if not isinstance(tools.dns, FindsMarks):
         return []
-    alive = {found.id for found in everywhere(tools)} | _known_ids(tools)
+    alive = {found.id for found in found_everywhere} | _known_ids(tools)
     return [mark for mark in tools.dns.strays() if mark.workshop_id not in alive]
 
 
 def everywhere(tools: Tools) -> list[Found]:
+    """What exists, asked once: it may mean every region of an account."""
     provider = tools.provider
     if isinstance(provider, DiscoversEverywhere):
         return provider.discover_everywhere()
