@@ -32,12 +32,39 @@ ensure_docker() {
     if apt-cache show docker-compose-v2 > /dev/null 2>&1; then compose=docker-compose-v2; fi
     cli=
     if apt-cache show docker-cli > /dev/null 2>&1; then cli=docker-cli; fi
+    keep_containers
     # shellcheck disable=SC2086 # $cli may be nothing
     apt install --no-install-recommends docker.io $cli $compose docker-buildx
     docker compose version || {
         say "this release has no Compose version 2; use Debian 13 or Ubuntu 24.04"
         return 1
     }
+}
+
+# A restart of Docker, such as an upgrade of it, need not end everybody's work. Whoever had Docker
+# before us (host.json is of a machine that is somebody's) has it as it was.
+keep_containers() {
+    [ -e /etc/docker/daemon.json ] && return
+    mkdir -p /etc/docker
+    echo '{"live-restore": true}' > /etc/docker/daemon.json
+    if systemctl is-active --quiet docker.service; then systemctl reload docker.service; fi
+}
+
+# The file system of people's homes, and what packs them for `provision backup`.
+ensure_xfs() {
+    command -v xfs_quota > /dev/null && command -v mkfs.xfs > /dev/null &&
+        command -v zstd > /dev/null && return
+    say "installing the tools of XFS"
+    apt update
+    apt install --no-install-recommends xfsprogs zstd
+}
+
+# What fetches shared data from elsewhere: `provision` has the server ask for it itself.
+ensure_curl() {
+    command -v curl > /dev/null && return
+    say "installing curl"
+    apt update
+    apt install --no-install-recommends curl ca-certificates
 }
 
 start_docker() {
@@ -47,11 +74,16 @@ start_docker() {
 
 ensure_secrets() {
     install -d -m 0700 $root/secrets $root/secrets/tls
-    [ -s $root/secrets/proxy.env ] && return
-    say "making the proxy's token"
+    ensure_token proxy.env CONFIGPROXY_AUTH_TOKEN
+    ensure_token hub.env PROVISION_HUB_TOKEN
+}
+
+# ensure_token FILE VARIABLE
+ensure_token() {
+    [ -s "$root/secrets/$1" ] && return
     token=$(od -An -N32 -tx1 /dev/urandom | tr -d ' \n')
-    (umask 077 && echo "CONFIGPROXY_AUTH_TOKEN=$token" > $root/secrets/proxy.env.new)
-    mv $root/secrets/proxy.env.new $root/secrets/proxy.env
+    (umask 077 && echo "$2=$token" > "$root/secrets/$1.new")
+    mv "$root/secrets/$1.new" "$root/secrets/$1"
 }
 
 have_images() {
@@ -70,7 +102,7 @@ ensure_base() {
     fi
     say "no registry answers; making the base image from packages"
     apt update
-    apt install --no-install-recommends mmdebstrap
+    apt install --no-install-recommends mmdebstrap debian-archive-keyring # which Ubuntu lacks
     mmdebstrap --variant=minbase --include=ca-certificates trixie $root/base.tar \
         ${PROVISION_APT_MIRROR:+"deb $PROVISION_APT_MIRROR trixie main"}
     docker import $root/base.tar "$PROVISION_DEBIAN_BASE"
@@ -78,7 +110,14 @@ ensure_base() {
 }
 
 build() {
-    docker compose --progress plain --project-directory $bundle --profile build build
+    sh $bundle/build
+}
+
+# Elsewhere than on a machine that is somebody's it comes over SSH, once the operator is there.
+await_bundle() {
+    [ -e $bundle/.env ] && return
+    say "waiting for the bundle"
+    until [ -e $bundle/.env ]; do sleep 1; done
 }
 
 ensure_images() {
@@ -108,8 +147,14 @@ install_stack() {
 
 say "start"
 ensure_docker
+[ -e $root/host.json ] || keep_containers
 start_docker
+ensure_xfs
+ensure_curl
 ensure_secrets
+await_bundle
 ensure_images
 install_stack
+sync --file-system $root # a mark without what it stands for would be believed
+: > $root/bootstrapped
 say "done"
