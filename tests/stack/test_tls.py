@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import ssl
 import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
@@ -107,6 +108,21 @@ def test_a_relaunch_serves_the_kept_certificate_and_asks_for_none(
     assert authority.orders() == 1
 
 
+def test_browsers_keep_to_https_for_a_public_name_and_only_for_a_day(
+    tmp_path: Path, ports: Ports, authority: Pebble
+) -> None:
+    with start(tmp_path, acme(authority, tmp_path), ports, tmp_path / "data") as running:
+        running.served(authority.roots)
+        trust = ssl.create_default_context(cadata=authority.roots.decode())
+        with httpx.Client(verify=trust, trust_env=False) as client:
+            answer = client.get(
+                f"https://127.0.0.1:{ports.https}/check/",
+                headers={"Host": SITE},
+                extensions={"sni_hostname": SITE},
+            )
+    assert answer.headers["Strict-Transport-Security"] == "max-age=86400"
+
+
 def test_an_external_account_gets_its_certificate(tmp_path: Path, ports: Ports) -> None:
     (tmp_path / "hmac").write_text(EAB_KEY + "\n")
     with pebble(tmp_path / "pebble", ports, accounts={"kid-1": EAB_KEY}) as authority:
@@ -142,8 +158,8 @@ def test_a_certificate_of_ones_own_is_served_with_its_chain(tmp_path: Path, port
     certificate, key = middle.issue(SITE)
     (tmp_path / "certificate.pem").write_bytes(pem(certificate, middle.certificate))
     (tmp_path / "key.pem").write_bytes(key_pem(key))
-    files = {"certificate": tmp_path / "certificate.pem", "key": tmp_path / "key.pem"}
-    tls = TlsOptions(mode="files", **{name: str(path) for name, path in files.items()})
+    files: dict[str, Any] = {name: str(tmp_path / f"{name}.pem") for name in ("certificate", "key")}
+    tls = TlsOptions(mode="files", **files)
     with start(tmp_path, tls, ports, tmp_path / "data") as running:
         assert running.served(pem(root.certificate)) == certificate
 
