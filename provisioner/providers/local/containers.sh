@@ -50,8 +50,7 @@ done
 
 . /opt/provision/bundle/.env
 docker import /run/base.tar "$PROVISION_DEBIAN_BASE"
-docker compose --progress plain --project-directory /opt/provision/bundle --profile build build \
-    < /dev/null
+sh /opt/provision/bundle/build < /dev/null
 docker builder prune --all --force > /dev/null
 docker image prune --force > /dev/null
 docker image ls

@@ -10,10 +10,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
+from provisioner import buildlog
 from provisioner.errors import Refused
 
-KEPT = 30
-_BUILD_PREFIX = re.compile(r"^(#\d+ )?(\d+\.\d+ )?(ERROR: )?")
+KEPT = 5000
+SHOWN = 30
 _COLOUR = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
@@ -22,7 +23,8 @@ def stream(
 ) -> None:
     """Run `command` to its end; `temporary` is where it may leave files.
 
-    Raises Refused with the last lines in `details`. Ends the command when interrupted.
+    Raises Refused: with the failed step's own words in `details` when images were built, else with
+    the last lines. Ends the command when interrupted.
     """
     last: deque[str] = deque(maxlen=KEPT)
     environment = os.environ | {"TMPDIR": str(temporary), "LC_ALL": "C.UTF-8"}
@@ -47,15 +49,16 @@ def stream(
             raise
     log.flush()
     if process.returncode != 0:
+        built = buildlog.failure(last)
+        reason = built.reason if built else _reason(last)
         raise Refused(
-            "Making the image failed: " + (_reason(last) or f"code {process.returncode}"),
+            "Making the image failed: " + (reason or f"code {process.returncode}"),
             hint=f"all of its output is in {getattr(log, 'name', 'the log')}",
-            details=tuple(last),
+            details=built.words if built else tuple(last)[-SHOWN:],
         )
 
 
 def _reason(lines: deque[str]) -> str:
     """The line that says most: the last one with an error in it, else the last."""
     errors = [line for line in lines if re.search(r"\bERROR:|\berror:|^E: ", line)]
-    said = (errors or list(lines) or [""])[-1].strip()
-    return _BUILD_PREFIX.sub("", said)
+    return re.sub(r"^(E|ERROR|error): ", "", (errors or list(lines) or [""])[-1].strip())
