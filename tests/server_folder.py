@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from provisioner.models import Result
+from provisioner.models import Download, Result
+from provisioner.protocols import Links
+from provisioner.remote.fetching import fetch_tree
+from provisioner.remote.sending import send_tree
 from provisioner.render.commands import CADDY_VOLUME
 
 DOCKER = """#!/bin/sh
@@ -47,13 +50,33 @@ class ServerFolder:
         done = self._shell(command, timeout, stdin)
         return Result(done.returncode, done.stdout.decode(), done.stderr.decode())
 
-    def receive(self, command: str, sink: BinaryIO, *, timeout: float = 60) -> Result:
-        done = self._shell(command, timeout, b"")
+    def receive(
+        self, command: str, sink: BinaryIO, *, timeout: float = 60, stdin: bytes = b""
+    ) -> Result:
+        done = self._shell(command, timeout, stdin)
         sink.write(done.stdout)
         return Result(done.returncode, "", done.stderr.decode())
 
+    def put(
+        self, source: BinaryIO, target: str, *, at: int, size: int, progress: Callable[[int], None]
+    ) -> None:
+        with open(target, "r+b" if at else "wb") as file:
+            file.seek(at)
+            source.seek(at)
+            file.write(source.read(size - at))
+        progress(size)
+
     def send_tree(self, source: Path, target: str, progress: Callable[[int, int], None]) -> None:
-        raise NotImplementedError
+        send_tree(self, source, target, progress)
+
+    def fetch_tree(
+        self,
+        wanted: Sequence[Download],
+        target: str,
+        links: Links,
+        progress: Callable[[int, int], None],
+    ) -> None:
+        fetch_tree(self, wanted, target, links, progress)
 
     def host_key(self) -> str:
         raise NotImplementedError

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import logging
 import shlex
-import stat
-import tarfile
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO, cast
+from textwrap import shorten
+from typing import BinaryIO
 
 import paramiko
 
 from provisioner.errors import NotReady, NotYet
-from provisioner.models import Result
+from provisioner.models import Download, Result
+from provisioner.protocols import Links
+from provisioner.remote.fetching import fetch_tree
+from provisioner.remote.sending import send_tree
+from provisioner.remote.sftp import open_sftp, put
+from provisioner.remote.words import words_of
 from provisioner.render.known_hosts import host_name
 
 USER = "provision"
@@ -35,6 +39,7 @@ class Shell:
         self._client = client
         self._pinned = pinned
         self._as_root = as_root
+        self._sftp: paramiko.SFTPClient | None = None
 
     @classmethod
     def connect(
@@ -91,36 +96,40 @@ class Shell:
                 channel.sendall(stdin)
             channel.shutdown_write()
             out, err = _drain(channel)
-            return Result(channel.recv_exit_status(), _text(out), _text(err))
+            return Result(_exit_code(channel), _text(out), _text(err))
 
-    def receive(self, command: str, sink: BinaryIO, *, timeout: float = 60) -> Result:
+    def receive(
+        self, command: str, sink: BinaryIO, *, timeout: float = 60, stdin: bytes = b""
+    ) -> Result:
         with self._channel(command, timeout) as channel:
+            if stdin:
+                channel.sendall(stdin)
             channel.shutdown_write()
             _, err = _drain(channel, sink)
-            return Result(channel.recv_exit_status(), "", _text(err))
+            return Result(_exit_code(channel), "", _text(err))
 
     def send_tree(self, source: Path, target: str, progress: Callable[[int, int], None]) -> None:
-        total = sum(item.stat().st_size for item in source.rglob("*") if item.is_file())
-        staging = shlex.quote(f"{target}.new")
-        goal = shlex.quote(target)
-        # The folder itself stays: containers that have it mounted must see what is new in it.
-        command = (
-            f"rm -rf {staging} && mkdir -p {staging} {goal} && tar -xf - -C {staging}"
-            f" && chmod -R a+rX {staging} && chmod a+rX {goal}"
-            f" && find {goal} -mindepth 1 -maxdepth 1 -exec rm -rf {{}} +"
-            f" && find {staging} -mindepth 1 -maxdepth 1 -exec mv -t {goal} {{}} +"
-            f" && rmdir {staging}"
-        )
-        with self._channel(command, 300) as channel:
-            writer = _Counting(channel, lambda sent: progress(min(sent, total), total))
-            with tarfile.open(fileobj=cast("BinaryIO", writer), mode="w|", dereference=True) as tar:
-                _add(tar, source)
-            channel.shutdown_write()
-            _, err = _drain(channel)
-            if channel.recv_exit_status() != 0:
-                raise NotReady(
-                    f"{source} could not be copied to the server", details=(_text(err).strip(),)
-                )
+        send_tree(self, source, target, progress)
+
+    def fetch_tree(
+        self,
+        wanted: Sequence[Download],
+        target: str,
+        links: Links,
+        progress: Callable[[int, int], None],
+    ) -> None:
+        fetch_tree(self, wanted, target, links, progress)
+
+    def put(
+        self, source: BinaryIO, target: str, *, at: int, size: int, progress: Callable[[int], None]
+    ) -> None:
+        """See tree.Line."""
+        transport = self._client.get_transport()
+        if transport is None or not transport.is_active():
+            raise NotYet("the SSH connection was lost: the connection is closed")
+        if self._sftp is None:
+            self._sftp = open_sftp(transport, self._as_root)
+        put(self._sftp, source, target, at=at, size=size, progress=progress)
 
     def close(self) -> None:
         self._client.close()
@@ -137,38 +146,22 @@ class Shell:
             with channel:
                 yield channel
         except TimeoutError:
-            raise NotYet(f"the server was silent for {timeout:.0f} s during: {command}") from None
+            brief = shorten(command, 120, placeholder=" …")
+            raise NotYet(f"the server was silent for {timeout:.0f} s during: {brief}") from None
         except (OSError, EOFError, paramiko.SSHException) as error:
             raise NotYet(f"the SSH connection was lost: {words_of(error)}") from None
 
 
-class _Counting:
-    """A file object that writes to the channel and tells how much went."""
-
-    def __init__(self, channel: paramiko.Channel, tell: Callable[[int], None]) -> None:
-        self._channel, self._tell, self._sent = channel, tell, 0
-
-    def write(self, data: bytes) -> int:
-        self._channel.sendall(data)
-        self._sent += len(data)
-        self._tell(self._sent)
-        return len(data)
-
-
-def _add(tar: tarfile.TarFile, source: Path) -> None:
-    try:
-        tar.add(source, arcname=".", filter=_without_owner)
-    except OSError as error:
-        if error.filename is None:
-            raise  # of the connection
-        raise NotReady(f"{error.filename} can't be read: {error.strerror}") from None
-
-
-def _without_owner(member: tarfile.TarInfo) -> tarfile.TarInfo:
-    member.uid = member.gid = 0
-    member.uname = member.gname = "root"
-    member.mode &= ~(stat.S_ISUID | stat.S_ISGID)
-    return member
+def _exit_code(channel: paramiko.Channel) -> int:
+    """-1 when a signal ended the command. Raises EOFError when nobody knows how it ended: what it
+    printed may be half of it."""
+    code = channel.recv_exit_status()
+    if code == -1:
+        transport = channel.get_transport()
+        transport.join(timeout=1)  # a connection that is lost closes its channels first
+        if not transport.is_active():
+            raise EOFError("the connection ended before the command did")
+    return code
 
 
 def _drain(channel: paramiko.Channel, sink: BinaryIO | None = None) -> tuple[bytes, bytes]:
@@ -203,10 +196,3 @@ def _read_quietly(file: paramiko.ChannelFile) -> bytes:
 
 def _text(data: bytes) -> str:
     return data.decode("utf-8", "replace")
-
-
-def words_of(error: BaseException) -> str:
-    words = str(error).strip() or type(error).__name__
-    # paramiko's words for a port that takes the connection and then says nothing: QEMU's forward
-    # listens before the machine behind it does.
-    return "nothing speaks SSH there yet" if words == "No existing session" else words
