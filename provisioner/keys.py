@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import hmac
 import math
 import secrets
 import uuid
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from cryptography.hazmat.primitives import serialization
@@ -83,3 +86,33 @@ def hash_password(password: str) -> str:
     key = hashlib.scrypt(password.encode(), salt=salt, n=SCRYPT_N, r=SCRYPT_R, p=SCRYPT_P, dklen=32)
     parts = (base64.b64encode(salt).decode(), base64.b64encode(key).decode())
     return f"scrypt${SCRYPT_N}${SCRYPT_R}${SCRYPT_P}${parts[0]}${parts[1]}"
+
+
+def is_password(password: str, stored: str) -> bool:
+    """Whether `stored` is what `hash_password` made of it; False too for what is no such hash."""
+    try:
+        kind, n, r, p, salt, key = stored.split("$")
+        wanted = base64.b64decode(key, validate=True)
+        made = hashlib.scrypt(
+            password.encode(),
+            salt=base64.b64decode(salt, validate=True),
+            n=int(n),
+            r=int(r),
+            p=int(p),
+            dklen=len(wanted),
+        )
+    except ValueError:
+        return False
+    return kind == "scrypt" and hmac.compare_digest(made, wanted)
+
+
+def hashes(credentials: tuple[Credential, ...], known: Mapping[str, str]) -> dict[str, str]:
+    """User name → hash. One that is `known` and right stays as it is: nothing changes for them."""
+
+    def hashed(item: Credential) -> str:
+        stored = known.get(item.person.username, "")
+        return stored if is_password(item.password, stored) else hash_password(item.password)
+
+    with ThreadPoolExecutor() as threads:  # scrypt lets go of the interpreter
+        made = threads.map(hashed, credentials)
+        return {item.person.username: text for item, text in zip(credentials, made, strict=True)}

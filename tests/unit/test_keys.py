@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from provisioner import keys
-from provisioner.models import Person
+from provisioner.models import Credential, Person, Secret
 
 
 def test_passwords_can_be_read_aloud_and_typed_on_a_phone() -> None:
@@ -58,3 +58,18 @@ def test_openssh_takes_the_keys(tmp_path: Path, _: int) -> None:
         ["ssh-keygen", "-y", "-f", str(path)], capture_output=True, text=True, check=True
     )
     assert public.stdout.split()[:2] == pair.public.split()[:2]
+
+
+def test_a_hash_that_is_right_stays_and_any_other_is_made_anew() -> None:
+    people = (Person("1", "user01"), Person("2", "user02"), Person("3", "user03"))
+    sheet = tuple(Credential(person, Secret("tabi")) for person in people)
+    known = {"user01": keys.hash_password("tabi"), "user02": keys.hash_password("other")}
+    made = keys.hashes(sheet, known)
+    assert made["user01"] == known["user01"]
+    assert made["user02"] != known["user02"]
+    assert all(keys.is_password("tabi", stored) for stored in made.values())
+
+
+@pytest.mark.parametrize("stored", ["", "scrypt", "scrypt$x$8$1$AA==$AA==", "a$1$1$1$!$!"])
+def test_what_is_no_hash_admits_nobody(stored: str) -> None:
+    assert not keys.is_password("", stored)
