@@ -1,1 +1,1 @@
-"""The credentials sheet, in each form from one model."""
+"""The credentials sheet, in each form from one model: forms.Sheet."""
