@@ -2,29 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from provisioner.errors import LeftOver, NotReady, NotYet, ProvisionError, Refused, UsageError
-from provisioner.models import Found, Resource, Server, ServerState
-from provisioner.protocols import (
-    Discovers,
-    DiscoversEverywhere,
-    Instructs,
-    Pauses,
-    Remote,
-    Restarts,
-)
-from provisioner.render import commands
+from provisioner.models import Found, Resource, ServerState
+from provisioner.protocols import Discovers, DiscoversEverywhere, Instructs
 from provisioner.settings import recorded
-from provisioner.store import CorruptRecord, Folder, Record
+from provisioner.store import CorruptRecord, Record
 from provisioner.workflow import certificates, evidence
-from provisioner.workflow.backup import Backup, backup_homes
-from provisioner.workflow.cost import cost_so_far
-from provisioner.workflow.pinning import pin
-from provisioner.workflow.running import running_again
+from provisioner.workflow.backup import Backup
+from provisioner.workflow.cost import cost_of, participants
+from provisioner.workflow.last_backup import bring_homes
 from provisioner.workflow.tools import Tools, quietly
 from provisioner.workflow.waiting import wait_for
 
@@ -33,6 +24,7 @@ from provisioner.workflow.waiting import wait_for
 class TeardownOptions:
     discard_homes: bool = False
     only: str = ""  # this id, and no other workshop of the same name
+    output: Path | None = None  # where the homes come to; None: a folder of their own
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +34,10 @@ class TornDown:
     backup: Backup | None = None
     logs: Path | None = None  # of a workshop that failed
     cost: float | None = None  # US dollars, about: hours × price
+    participants: int = 0  # who share it
     reminder: str = ""  # what only a person can remove
+    looked_in: str = ""  # the provider that was asked
 
-
-GRACE = timedelta(hours=2)
-"""For fetching homes from a machine that was started for nothing else."""
 
 GONE_BUDGET = 600.0
 """Seconds until what was deleted must be seen to be gone; clouds take a minute or two."""
@@ -63,6 +54,12 @@ def tear_down(tools: Tools, name: str, options: TeardownOptions) -> TornDown:
 
 
 def tear_down_locked(tools: Tools, name: str, options: TeardownOptions) -> TornDown:
+    """The same for a caller that holds the workshop already. A backup of it is waited for."""
+    with tools.store.lock_homes(name, "teardown"):
+        return _tear_down(tools, name, options)
+
+
+def _tear_down(tools: Tools, name: str, options: TeardownOptions) -> TornDown:
     record = _load(tools, name)
     seen = [found for found in _seen(tools, name) if options.only in {"", found.id}]
     mine = not options.only or (record is not None and record.id == options.only)
@@ -73,26 +70,33 @@ def tear_down_locked(tools: Tools, name: str, options: TeardownOptions) -> TornD
     if not ids and not (folder and folder.path.exists()):
         _look_elsewhere(tools, name)
         tools.store.remove(name)  # half a folder that a killed launch left
-        return TornDown(name)
+        return TornDown(name, looked_in=tools.provider.name)
     if not ids and not options.discard_homes:
         raise UsageError(
             f"The record of {name!r} can't be used, and {tools.provider.name} has no such workshop",
             hint=f"say where it is: provision teardown {name} --provider aws --region REGION"
             "\nor, if it is gone: --discard-homes",
         )
-    backup = None if options.discard_homes else _bring_homes(tools, name, ids, folder)
+    backup = None
+    if not options.discard_homes:
+        backup = bring_homes(tools, name, ids, folder, record, options.output)
     _save_certificates(tools, record, ids)
     logs = _logs(tools, record)
     kind = record.provider if record else tools.provider.name
     hostnames = {found.hostname for found in seen} | ({_hostname(record)} if record else set())
     names = [(hostname, key) for hostname in sorted(filter(None, hostnames)) for key in ids]
+    cost = cost_of(tools.store, record) if record else None
     deleted: list[str] = []
-    with tools.step(name, "delete", "Deleting the machine", kind=kind) as shown:
-        deleted += _forget_names(tools, names)
-        for workshop_id in ids:
-            deleted += _delete(tools, name, workshop_id, shown.update)
-    if left := _names_left(tools, names):
-        raise _left_over(name, left)
+    try:
+        with tools.step(name, "delete", "Deleting the machine", kind=kind) as shown:
+            deleted += _forget_names(tools, names)
+            for workshop_id in ids:
+                deleted += _delete(tools, name, workshop_id, shown.update)
+        if left := _names_left(tools, names):
+            raise _left_over(name, left)
+    except LeftOver as error:
+        error.document["deleted"] = _really_gone(deleted, error.document)
+        raise
     if folder is not None:
         if folder.path.exists():
             deleted.append(f"folder {folder.path}")
@@ -102,8 +106,10 @@ def tear_down_locked(tools: Tools, name: str, options: TeardownOptions) -> TornD
         tuple(deleted),
         backup,
         logs,
-        cost=cost_so_far(record.hourly, record.created_at) if record else None,
+        cost=cost,
+        participants=participants(record) if record else 0,
         reminder=_reminder(tools, hostnames),
+        looked_in=tools.provider.name,
     )
 
 
@@ -123,13 +129,21 @@ def _delete(tools: Tools, name: str, workshop_id: str, tell: Callable[[str], Non
     except ProvisionError as error:
         left = tools.provider.leftovers(workshop_id)
         if left:
-            raise _left_over(name, left, error.message) from None
+            raise _left_over(name, left, error.message, before) from None
         if not isinstance(error, NotReady):
             raise
     return [f"{item.kind} {item.id}" for item in before]
 
 
-def _left_over(name: str, left: list[Resource], why: str = "") -> LeftOver:
+def _really_gone(deleted: list[str], document: dict[str, Any]) -> list[str]:
+    """What was tried here and before, without what is left."""
+    left = {f"{item['kind']} {item['id']}" for item in document["leftovers"]}
+    return [words for words in [*deleted, *document["deleted"]] if words not in left]
+
+
+def _left_over(
+    name: str, left: list[Resource], why: str = "", tried: Sequence[Resource] = ()
+) -> LeftOver:
     because = f" ({why})" if why else ""
     return LeftOver(
         f"Workshop {name!r} is not all gone{because}:",
@@ -137,7 +151,7 @@ def _left_over(name: str, left: list[Resource], why: str = "") -> LeftOver:
         hint=f"provision teardown {name}",
         document={
             "name": name,
-            "deleted": [],
+            "deleted": [f"{item.kind} {item.id}" for item in tried],
             "leftovers": [
                 {"kind": item.kind, "id": item.id, "remove": item.remove} for item in left
             ],
@@ -195,7 +209,11 @@ def _save_certificates(tools: Tools, record: Record | None, ids: list[str]) -> N
     """The next launch of this name needs no new one. What can't be had is not worth a stop."""
     if record is None or not record.site or record.id not in ids:
         return
-    tls = recorded(record.settings).tls_options()
+    try:
+        tls = recorded(record.settings).tls_options()
+    except UsageError:  # of another version: whoever ends it wants no more than that
+        tools.reporter.warn("The certificate was not saved: this version can't read the settings")
+        return
     server = tools.provider.find(record.id) if tls.mode == "acme" else None
     if server is None or server.state is not ServerState.RUNNING:
         return
@@ -261,70 +279,3 @@ def _look_elsewhere(tools: Tools, name: str) -> None:
                 hint=f"provision teardown {name} --provider {tools.provider.name}"
                 f" --region {found.region}",
             )
-
-
-def _bring_homes(tools: Tools, name: str, ids: list[str], folder: Folder | None) -> Backup | None:
-    """Fetch what participants made, or raise; None when there can't be anything."""
-    for workshop_id in ids:
-        server = tools.provider.find(workshop_id)
-        if server is None or server.ended:
-            continue  # no machine, no disk: nothing is there to be fetched
-        if folder is None or not folder.ssh_key.exists():
-            raise NotReady(
-                "Nothing was deleted: this computer has no key to the machine, so participants' "
-                "files can't be fetched",
-                hint=f"on the computer that launched it: provision teardown {name}"
-                "\nor, to lose them: --discard-homes",
-            )
-        if not folder.handed_over():
-            return None
-        try:
-            return _fetch_homes(tools, name, workshop_id, server, folder)
-        except ProvisionError as error:
-            raise NotReady(
-                f"Nothing was deleted, because participants' files could not be fetched: "
-                f"{error.message}",
-                details=error.details,
-                hint=f"provision teardown {name} again, or with --discard-homes to lose them",
-            ) from None
-    return None
-
-
-def _fetch_homes(
-    tools: Tools, name: str, workshop_id: str, server: Server, folder: Folder
-) -> Backup:
-    awake = server.state is ServerState.RUNNING
-    if not awake:
-        tools.reporter.note("The machine is off; starting it once more to fetch what is on it")
-        server = _wake(tools, workshop_id)
-
-    def reach() -> Remote:
-        pin(tools.provider, folder, server)
-        remote = tools.connect(server, folder)
-        if not remote.run("true").ok:
-            raise NotYet("the machine does not take commands")
-        return remote
-
-    remote = wait_for(reach, budget=60.0 if awake else 600.0, clock=tools.clock)
-    try:
-        if not awake and not isinstance(tools.provider, Restarts):
-            # Its deadline has passed, perhaps, and would end it with its disk.
-            moved = remote.run(commands.set_deadline(datetime.now(UTC) + GRACE))
-            if not moved.ok:
-                raise NotReady(
-                    "the machine would end itself meanwhile", details=(moved.err.strip(),)
-                )
-        return backup_homes(tools, name, workshop_id, remote)
-    finally:
-        quietly(remote.close)
-
-
-def _wake(tools: Tools, workshop_id: str) -> Server:
-    """The machine, running again, with or without what ran on it."""
-    provider = tools.provider
-    if isinstance(provider, Restarts):
-        return provider.rescue(workshop_id)
-    if isinstance(provider, Pauses):
-        provider.start(workshop_id)
-        return running_again(tools, workshop_id)
-    raise NotReady("the machine is off, and can't be started to fetch them")
