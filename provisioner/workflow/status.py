@@ -1,21 +1,19 @@
-"""`status`: the record beside reality, without changing either."""
+"""What `status` has seen: the record beside reality."""
 
 from __future__ import annotations
 
-import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from provisioner.errors import ProvisionError
-from provisioner.models import Found, Phase, Server, ServerState
-from provisioner.protocols import Discovers, Remote
-from provisioner.render import commands
-from provisioner.store import CorruptRecord, Record
-from provisioner.workflow.checks import parse_services
-from provisioner.workflow.cost import cost_so_far
+from provisioner.models import Phase, Server, ServerState
+from provisioner.store import Record
+from provisioner.workflow.cost import participants
+from provisioner.workflow.health import Container, Machine
 from provisioner.workflow.launch import is_over
-from provisioner.workflow.tools import Tools, quietly
+from provisioner.workflow.seats import Seat, State
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,22 +24,50 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
-class Seat:
-    username: str
-    state: str  # "not started" | "running" | "stopped"
-    memory: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class Status:
+    """`machine` and `seats` are of the last time that the server could be asked, `at`."""
+
     record: Record
     phase: Phase
     checks: tuple[Check, ...]
     seats: tuple[Seat, ...] = field(default=())
+    machine: Machine | None = None
+    services: Mapping[str, Container] = field(default_factory=dict)
+    at: datetime | None = None
+    certificate_until: datetime | None = None
+    cost: float | None = None  # US dollars so far, about
+    cost_at_end: float | None = None  # at the deadline
 
     @property
     def seconds_left(self) -> float:
         return (self.record.expires_at - datetime.now(UTC)).total_seconds()
+
+    def each(self, dollars: float | None) -> float | None:
+        """A participant's share."""
+        return None if dollars is None else dollars / participants(self.record)
+
+    @property
+    def wrong(self) -> tuple[str, ...]:
+        """All that somebody should look at, in words."""
+        return tuple(self._wrong())
+
+    def _wrong(self) -> Iterator[str]:
+        if self.record.failure:
+            yield self.record.failure
+        if self.phase is Phase.EXPIRED:
+            yield "the deadline has passed"
+        for check in self.checks:
+            if not check.ok:
+                yield f"{check.name}: {check.says}"
+        for seat in self.seats:
+            for trouble in seat.troubles:
+                yield f"{seat.username}: {trouble}"
+
+    @property
+    def counts(self) -> dict[State, int]:
+        """How many participants are in each state, states with nobody left out."""
+        found = Counter(seat.state for seat in self.seats)
+        return {state: found[state] for state in State if found[state]}
 
     def as_json(self) -> dict[str, Any]:
         record = self.record
@@ -53,170 +79,56 @@ class Status:
             "expires_at": record.expires_at.isoformat(),
             "seconds_left": round(self.seconds_left),
             "failure": record.failure,
+            "cost_usd": _cents(self.cost),
+            "cost_at_deadline_usd": _cents(self.cost_at_end),
+            "cost_usd_per_participant": _cents(self.each(self.cost)),
+            "cost_at_deadline_usd_per_participant": _cents(self.each(self.cost_at_end)),
+            "certificate_expires_at": self.certificate_until and self.certificate_until.isoformat(),
+            "asked_at": self.at and self.at.isoformat(),
+            "ok": not self.wrong,
+            "wrong": list(self.wrong),
             "checks": [
                 {"name": item.name, "ok": item.ok, "says": item.says} for item in self.checks
             ],
-            "participants": [
-                {"username": seat.username, "state": seat.state, "memory": seat.memory}
-                for seat in self.seats
+            "machine": None if self.machine is None else _machine_json(self.machine),
+            "services": [
+                {
+                    "name": name,
+                    "state": item.state,
+                    "health": item.health,
+                    "restarts": item.restarts,
+                }
+                for name, item in sorted(self.services.items())
             ],
+            "counts": {str(state): count for state, count in self.counts.items()},
+            "participants": [seat.as_json() for seat in self.seats],
         }
 
 
-def status(tools: Tools, record: Record) -> Status:
-    """Look at everything that can be seen from here. Never raises for what is not reachable."""
-    try:
-        server = tools.provider.find(record.id)
-    except ProvisionError as error:
-        return Status(record, record.phase, (Check("machine", False, error.message),))
-    checks = [_machine(server)]
-    seats: tuple[Seat, ...] = ()
-    if server is not None and server.state is ServerState.RUNNING:
-        checks.append(_https(tools, record))
-        try:
-            remote = tools.connect(server, tools.store.folder(record.name))
-        except ProvisionError as error:
-            checks.append(Check("ssh", False, error.message))
-        else:
-            try:
-                checks.append(Check("ssh", True, "answers with the pinned key"))
-                checks += _services(remote)
-                seats = _seats(record, remote)
-            except ProvisionError as error:
-                checks.append(Check("ssh", False, error.message))
-            finally:
-                quietly(remote.close)
-    return Status(record, _phase(record, server), tuple(checks), seats)
-
-
-def _phase(record: Record, server: Server | None) -> Phase:
+def phase_of(record: Record, server: Server | None) -> Phase:
     over = is_over(record) and (server is None or server.state is ServerState.STOPPED)
     return Phase.EXPIRED if over else record.phase
 
 
-def _machine(server: Server | None) -> Check:
-    if server is None:
-        return Check("machine", False, "does not exist")
-    about = ", ".join(value for _, value in server.about[:1])
-    return Check(
-        "machine",
-        server.state is ServerState.RUNNING,
-        f"{server.state}{f' ({about})' if about else ''}",
-    )
-
-
-def _https(tools: Tools, record: Record) -> Check:
-    ca = tools.store.folder(record.name).ca
-    try:
-        tools.web.healthy(record.url, ca if ca.exists() else None)
-    except ProvisionError as error:
-        return Check("https", False, error.message)
-    return Check("https", True, f"{record.url} answers with a verified chain")
-
-
-def _services(remote: Remote) -> list[Check]:
-    states = parse_services(remote.run(commands.service_states()).out)
-    return [Check(name, state == "running", state) for name, state in sorted(states.items())]
-
-
-def _seats(record: Record, remote: Remote) -> tuple[Seat, ...]:
-    containers = {
-        str(item.get("Names", "")).removeprefix("jupyter-"): str(item.get("State", ""))
-        for item in _objects(remote.run(commands.participants_running()).out)
+def _machine_json(machine: Machine) -> dict[str, Any]:
+    return {
+        "load": list(machine.load),
+        "cores": machine.cores,
+        "cpu_percent": None if machine.cpu is None else round(machine.cpu, 1),
+        "memory_bytes": machine.memory,
+        "memory_used_bytes": machine.memory_used,
+        "uptime_seconds": round(machine.uptime),
+        "disks": [
+            {
+                "mounted_on": disk.target,
+                "bytes": disk.size,
+                "used_bytes": disk.used,
+                "free_bytes": disk.free,
+            }
+            for disk in machine.disks
+        ],
     }
-    memory = {
-        str(item.get("Name", "")).removeprefix("jupyter-"): str(item.get("MemUsage", ""))
-        for item in _objects(remote.run(commands.participants_usage()).out)
-    }
-    return tuple(
-        Seat(
-            person.username,
-            {"running": "running", "": "not started"}.get(
-                containers.get(person.username, ""), "stopped"
-            ),
-            memory.get(person.username, ""),
-        )
-        for person in record.people
-    )
 
 
-def _objects(text: str) -> list[dict[str, Any]]:
-    found = []
-    for line in text.splitlines():
-        try:
-            value = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(value, dict):
-            found.append(value)
-    return found
-
-
-@dataclass(frozen=True, slots=True)
-class Listed:
-    """A line of `list`: a workshop of a record, of a machine, or of both."""
-
-    name: str
-    phase: str
-    url: str = ""
-    expires_at: datetime | None = None
-    people: int = 0
-    note: str = ""
-    age: float | None = None  # seconds
-    cost: float | None = None  # US dollars so far, about
-
-
-def listing(tools: Tools) -> list[Listed]:
-    """Every workshop known to this home folder or to the provider."""
-    lines: dict[str, Listed] = {}
-    ids = set()
-    for name in tools.store.names():
-        try:
-            record = tools.store.load(name)
-        except CorruptRecord as error:
-            lines[name] = Listed(name, "unknown", note=error.message)
-            continue
-        if record is None:
-            lines[name] = Listed(name, "unknown", note="its record is missing")
-            continue
-        ids.add(record.id)
-        lines[name] = _of_record(tools, record)
-    seen = tools.provider.discover() if isinstance(tools.provider, Discovers) else []
-    for found in seen:
-        if found.id not in ids and (found.name not in lines or not lines[found.name].url):
-            lines.setdefault(found.name, _of_machine(found))
-    return [lines[name] for name in sorted(lines)]
-
-
-def _of_record(tools: Tools, record: Record) -> Listed:
-    note, phase = "", record.phase
-    if record.provider == tools.provider.name:
-        try:
-            phase = _phase(record, tools.provider.find(record.id))
-        except ProvisionError as error:
-            note = error.message
-    return Listed(
-        record.name,
-        phase,
-        record.url,
-        record.expires_at,
-        sum(not person.admin for person in record.people),
-        note,
-        age=_age(record.created_at),
-        cost=cost_so_far(record.hourly, record.created_at),
-    )
-
-
-def _of_machine(found: Found) -> Listed:
-    return Listed(
-        found.name,
-        found.state,
-        expires_at=found.expires_at,
-        note=f"a machine without a record: {found.details}",
-        age=_age(found.created_at),
-        cost=cost_so_far(found.hourly, found.created_at),
-    )
-
-
-def _age(since: datetime | None) -> float | None:
-    return None if since is None else (datetime.now(UTC) - since).total_seconds()
+def _cents(dollars: float | None) -> float | None:
+    return None if dollars is None else round(dollars, 2)
