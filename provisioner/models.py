@@ -80,11 +80,71 @@ class Credential:
 
 
 @dataclass(frozen=True, slots=True)
-class DataFolder:
-    """A folder shared read-only with everybody. `path` is where participants see it."""
+class DataSource:
+    """Shared read-only with everybody. `source` is a folder of the operator's, https:// or s3://."""
 
-    source: Path
-    path: str
+    source: str
+    path: str  # where participants see it
+    sha256: str = ""  # of what https:// gives
+    variable: str = ""  # an environment variable that says `path`
+
+
+@dataclass(frozen=True, slots=True)
+class Download:
+    """A file that the server fetches itself."""
+
+    path: str  # where it goes, relative to the data's own folder
+    size: int | None = None  # bytes; None: nobody says
+    mtime: int = 0  # nanoseconds since 1970
+    version: str = ""  # what its keeper calls this state of it
+    key: str = ""  # what its keeper calls it
+    sha256: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """Where a download is to be had for a while. `header` goes with the request."""
+
+    address: Secret
+    header: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MaterialsSource:
+    """Notebooks of which everybody gets a writable copy: a git repository, or a folder."""
+
+    source: str
+    branch: str = ""  # "": the repository's own default
+    folder: str = ""  # in everybody's home; "": named after the source
+
+
+@dataclass(frozen=True, slots=True)
+class Checkout:
+    """A repository's branch as it was fetched."""
+
+    branch: str
+    commit: str
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Culling:
+    """When servers are stopped, in seconds; 0 is never."""
+
+    idle: float = 0.0
+    max_age: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class SheetOptions:
+    """What stands on the printed cards, beside the credentials."""
+
+    title: str = ""
+    start: str = ""
+    wifi: str = ""
+    wifi_password: str = ""
+    paper: str = "A4"  # or Letter
+    cards: int = 8  # a page; or 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +152,9 @@ class Environment:
     """What is in the notebook image. `base_image` "" means: the Debian base that we make."""
 
     base_image: str = ""
+    context: tuple[tuple[str, bytes], ...] = ()  # an own Dockerfile and what lies beside it
     python: tuple[str, ...] = ()
+    constraints: tuple[str, ...] = ()  # pip's: versions of what is installed anyway
     apt: tuple[str, ...] = ()
     variables: tuple[tuple[str, str], ...] = ()
 
@@ -105,6 +167,7 @@ class Network:
     apt_mirror: str = ""
     pip_index: str = ""
     npm_registry: str = ""
+    reach: tuple[str, ...] = ()  # private networks that participants' code may reach
     cloud_image: str = ""  # URL or file of a Debian genericcloud image; "": Debian's own
 
 

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import Path
 from typing import BinaryIO, Protocol, runtime_checkable
 
 from provisioner.models import (
+    Checkout,
+    DataSource,
+    Download,
     Findings,
     Found,
     Image,
+    Link,
     LocalOptions,
     Marked,
+    MaterialsSource,
     Network,
     Quote,
     Resource,
@@ -22,6 +27,7 @@ from provisioner.models import (
     Size,
     Spec,
 )
+from provisioner.visits import Heard, Script
 
 
 class Reporter(Protocol):
@@ -238,6 +244,38 @@ class Instructs(Protocol):
         ...
 
 
+Links = Callable[[Sequence[Download]], Sequence[Link]]
+"""Where each of some downloads is to be had from now on, in the same order."""
+
+
+class Downloads(Protocol):
+    """What is shared without being the operator's own: files behind https://, objects of S3."""
+
+    def listing(self, source: DataSource) -> tuple[Download, ...]:
+        """What there is now. Raises Refused for what a person must change."""
+        ...
+
+    def links(self, source: DataSource, wanted: Sequence[Download]) -> tuple[Link, ...]:
+        """Good for the next hours, unless the credentials end before. Raises Refused."""
+        ...
+
+
+class Repositories(Protocol):
+    """Git, as the operator's computer has it. Never asks; raises Refused for what must change."""
+
+    def check(self, source: MaterialsSource) -> Findings:
+        """Whether it can be fetched, without fetching it."""
+        ...
+
+    def fetch(self, source: MaterialsSource, into: Path, tell: Callable[[str], None]) -> Checkout:
+        """Have the branch as it is now in the folder `into`, submodules and LFS included."""
+        ...
+
+    def mirror(self, checkout: Path, branch: str, into: Path) -> None:
+        """A bare repository of that branch alone, in which nothing tells where it came from."""
+        ...
+
+
 class Remote(Protocol):
     """An open, authenticated, pinned connection to the server. Commands run as root.
 
@@ -248,14 +286,33 @@ class Remote(Protocol):
         """Run to the end; a code other than 0 is a result, not an error."""
         ...
 
-    def receive(self, command: str, sink: BinaryIO, *, timeout: float = 60) -> Result:
+    def receive(
+        self, command: str, sink: BinaryIO, *, timeout: float = 60, stdin: bytes = b""
+    ) -> Result:
         """Like `run`, with stdout going to `sink`; `timeout` is for each silence."""
         ...
 
     def send_tree(self, source: Path, target: str, progress: Callable[[int, int], None]) -> None:
-        """Give the folder `target` the contents of `source`; `progress(sent, total)` in bytes.
+        """Give the folder `target` the contents of `source`; `progress(there, total)` in bytes.
 
-        `target` is never another folder than before, so what has it mounted sees the change.
+        Only what differs is sent, and what an earlier attempt brought counts, to the byte. Each
+        file takes its place complete and at once, after all have arrived; what `source` has no
+        longer goes. `target` is never another folder than before, so what has it mounted sees the
+        change. Raises NotReady for a file that can't be read (before anything is sent) and when
+        the server's disk is too small or full.
+        """
+        ...
+
+    def fetch_tree(
+        self,
+        wanted: Sequence[Download],
+        target: str,
+        links: Links,
+        progress: Callable[[int, int], None],
+    ) -> None:
+        """Like `send_tree`, but the server fetches the files itself; a total of 0 is unknown.
+
+        Raises NotYet when some did not come, NotReady when one is not what it should be.
         """
         ...
 
@@ -276,6 +333,17 @@ class Visitor(Protocol):
     def run(self, code: str, timeout: float) -> str: ...
 
     def close(self) -> None: ...
+
+
+class Crowd(Protocol):
+    """Many participants at once."""
+
+    def __call__(self, script: Script, hear: Callable[[Heard], None]) -> None:
+        """All of it, from the first login to the last goodbye; what fails is heard, not raised.
+
+        Ends the kernels that it began, at Ctrl-C, too. Servers and people are the caller's.
+        """
+        ...
 
 
 class Clock(Protocol):

@@ -1,17 +1,17 @@
 """What the organiser asked for: flags > environment `PROVISION_*` > workshop.toml > defaults.
 
-The sections' keys stand in sections.py. Unknown keys are errors.
+The sections' keys stand in sections/. Unknown keys are errors.
 """
 
 from __future__ import annotations
 
 import difflib
+import itertools
 import re
-import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, get_args
+from typing import Annotated, Any, get_args
 
 from pydantic import (
     BaseModel,
@@ -20,33 +20,49 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+)
 
+from provisioner.environment.files import taken_in
 from provisioner.errors import UsageError
 from provisioner.models import (
     AwsOptions,
-    DataFolder,
+    Culling,
+    DataSource,
     DnsOptions,
     Environment,
     HostOptions,
     Limits,
     LocalOptions,
+    MaterialsSource,
     Network,
     Person,
+    SheetOptions,
     TlsOptions,
 )
+from provisioner.roster import Entry, Tell, read_roster
+from provisioner.seating import participants, seated, spares
 from provisioner.sections import (
     AwsSection,
+    CullingSection,
     DataSection,
     DnsSection,
     EnvironmentSection,
     HostSection,
     LocalSection,
     LoginSection,
+    MaterialsSection,
     NetworkSection,
+    NoticeSection,
     ParticipantSection,
+    SheetSection,
     TlsSection,
 )
+from provisioner.workshop_file import read_file
 
 NAME = re.compile(r"[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?")
 RESERVED_NAMES = frozenset({"backups", "certificates"})  # folders of ours beside the workshops'
@@ -67,12 +83,21 @@ class Settings(BaseSettings):
 
     name: str = "workshop"
     users: int = Field(default=3, ge=1, le=100_000)
+    roster: Annotated[tuple[Entry, ...], NoDecode] = ()
+    """In workshop.toml and on the command line a CSV file, which `load` reads: its entries are
+    recorded with the rest, and a workshop that exists does not change with the file."""
+    spare: int = Field(default=0, ge=0, le=1000)
     provider: str = "local"
     expires: str = DEFAULT_EXPIRES
     participant: ParticipantSection = ParticipantSection()
     environment: EnvironmentSection = EnvironmentSection()
     data: tuple[DataSection, ...] = ()
+    materials: MaterialsSection = MaterialsSection()
     login: LoginSection = LoginSection()
+    culling: CullingSection = CullingSection()
+    notice: NoticeSection = NoticeSection()
+    sheet: SheetSection = SheetSection()
+    prewarm: bool = True
     dns: DnsSection = DnsSection()
     tls: TlsSection = TlsSection()
     local: LocalSection = LocalSection()
@@ -91,8 +116,20 @@ class Settings(BaseSettings):
         parse_expiry(value, now=datetime.now(UTC))
         return value
 
+    @model_validator(mode="before")
+    @classmethod
+    def _as_many_as_the_roster(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("roster") and values.get("users") is None:
+            return {**values, "users": len(values["roster"])}
+        return values
+
     @model_validator(mode="after")
     def _what_belongs_together(self) -> Settings:
+        if self.roster and self.users != len(self.roster):
+            raise ValueError(
+                f"users: {self.users}, but the roster has {len(self.roster)}; leave users out "
+                "(seats for walk-ins are: spare)"
+            )
         seats = {person.username for person in self.people() if not person.admin}
         for admin in self.login.admins:
             if admin in seats:
@@ -105,6 +142,13 @@ class Settings(BaseSettings):
         paths = [folder.path for folder in self.data]
         if len(set(paths)) != len(paths):
             raise ValueError("data: two folders have the same path")
+        for outer, inner in itertools.permutations(paths, 2):
+            if inner.startswith(f"{outer}/"):
+                raise ValueError(f"data: {inner} lies in {outer}, which is read-only: move it out")
+        names = [item.variable for item in self.data if item.variable]
+        for name in names:
+            if names.count(name) > 1 or name in self.environment.variables:
+                raise ValueError(f"the variable {name} is set twice: data.variable sets it, too")
         return self
 
     @classmethod
@@ -119,15 +163,18 @@ class Settings(BaseSettings):
         return (init_settings,)  # `load` merges the sources, so that their order is in one place
 
     def people(self) -> tuple[Person, ...]:
-        """Participants user01 … and the admins, in the order of the sheet."""
-        width = max(2, len(str(self.users)))
-        participants = tuple(
-            Person(seat=str(number), username=f"user{number:0{width}}")
-            for number in range(1, self.users + 1)
-        )
-        return participants + tuple(
-            Person(seat=name, username=name, admin=True) for name in self.login.admins
-        )
+        """Participants, spare seats and the admins, in the order of the sheet.
+
+        Raises ValueError when the roster asks for a user name that is taken.
+        """
+        if self.roster:
+            people = seated(self.roster, taken=self.login.admins)
+        else:
+            people = participants(self.users)
+        taken = {person.username for person in people}
+        walk_ins = spares(self.spare, first_seat=len(people) + 1, taken=taken)
+        admins = (Person(seat=name, username=name, admin=True) for name in self.login.admins)
+        return (*people, *walk_ins, *admins)
 
     def limits(self) -> Limits:
         return Limits(**self.participant.model_dump())
@@ -136,13 +183,29 @@ class Settings(BaseSettings):
         """`base_image` is what "auto" came to."""
         return Environment(
             base_image=base_image,
+            context=self.environment.context(),
             python=self.environment.python,
+            constraints=self.environment.constraints,
             apt=self.environment.apt,
-            variables=tuple(sorted(self.environment.variables.items())),
+            variables=tuple(sorted(self._variables().items())),
         )
 
-    def data_folders(self) -> tuple[DataFolder, ...]:
-        return tuple(DataFolder(Path(item.source), item.path) for item in self.data)
+    def _variables(self) -> dict[str, str]:
+        """Those of shared data say where participants find it."""
+        of_data = {item.variable: item.path for item in self.data if item.variable}
+        return self.environment.variables | of_data
+
+    def data_sources(self) -> tuple[DataSource, ...]:
+        return tuple(DataSource(**item.model_dump()) for item in self.data)
+
+    def materials_source(self) -> MaterialsSource | None:
+        return MaterialsSource(**self.materials.model_dump()) if self.materials.source else None
+
+    def culling_options(self) -> Culling:
+        return Culling(**self.culling.model_dump())
+
+    def sheet_options(self) -> SheetOptions:
+        return SheetOptions(**self.sheet.model_dump())
 
     def local_options(self) -> LocalOptions:
         return LocalOptions(**self.local.model_dump())
@@ -178,16 +241,27 @@ def checked_name(value: str) -> str:
     return value
 
 
+PLACE = frozenset({"name", "provider", "local", "aws", "host", "dns"})
+"""What says where a workshop is, and who keeps its name: enough to find it and to end it."""
+
+
 def recorded(values: Mapping[str, Any]) -> Settings:
     """Settings of a workshop that exists: its deadline was settled then, and may be over."""
+    name = values.get("name", "")
     try:
         return Settings(**{**values, "expires": DEFAULT_EXPIRES})
     except ValidationError as error:
         raise UsageError(
-            "The settings in the record can't be used by this version:",
+            f"The settings in the record of {name!r} can't be used by this version:",
             details=tuple(_explain(error)),
-            hint="provision teardown NAME --provider … with the record moved away",
+            hint="the version that launched it can use them"
+            f"\nprovision teardown {name} works without them",
         ) from None
+
+
+def recorded_place(values: Mapping[str, Any]) -> Settings:
+    """Like `recorded`, with nothing but what leads to the workshop: the rest has its default."""
+    return recorded({key: value for key, value in values.items() if key in PLACE})
 
 
 _DURATION = re.compile(r"(?:(\d+)d)?\s*(?:(\d+)h)?\s*(?:(\d+)m(?:in)?)?", re.IGNORECASE)
@@ -221,15 +295,38 @@ def parse_expiry(text: str, *, now: datetime) -> datetime:
     return when.astimezone(UTC)
 
 
-def load(flags: Mapping[str, Any], *, file: Path | None, environ: Mapping[str, str]) -> Settings:
+def load(
+    flags: Mapping[str, Any],
+    *,
+    file: Path | None,
+    environ: Mapping[str, str],
+    only: Collection[str] | None = None,
+    tell: Tell = lambda _: None,
+) -> Settings:
     """Merge the four sources and validate. `flags` is nested like the file; None is "not given".
 
     `file` must exist if it is given; without it ./workshop.toml is read when there is one.
     Relative paths in the file are relative to the file. Raises UsageError with every finding.
+    `only` these keys are looked at, the others have their defaults: a workshop that exists is as
+    its record says, whatever became of the roster and the other files that made it.
     """
-    values = _read(file)
-    _merge(values, _from_environment(environ))
+    values = read_file(file)
+    _merge(values, _from_environment(_of(environ, only)))
     _merge(values, flags)
+    if only is not None:
+        values = {key: value for key, value in values.items() if key in only}
+    if roster := values.pop("roster", None):
+        if not isinstance(roster, str):
+            raise UsageError("roster: must be the name of a CSV file")
+        values["roster"] = read_roster(Path(roster).expanduser(), tell)
+    try:
+        values["environment"] = taken_in(values.get("environment", {}))
+    except ValueError as error:
+        raise UsageError(
+            "The workshop's environment can't be made elsewhere:",
+            details=tuple(str(error).splitlines()),
+            hint="mend that, then type the same command again",
+        ) from None
     try:
         return Settings(**values)
     except ValidationError as error:
@@ -240,45 +337,11 @@ def load(flags: Mapping[str, Any], *, file: Path | None, environ: Mapping[str, s
         ) from None
 
 
-def _read(file: Path | None) -> dict[str, Any]:
-    path = file or Path("workshop.toml")
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        if file is None:
-            return {}
-        raise UsageError(
-            f"There is no configuration file {file}", hint=f"provision init --output {file}"
-        ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path} can't be read: {error}") from None
-    except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{path} is not TOML: {error}") from None
-    _anchor(values, path.resolve().parent)
-    return values
+def _of(environ: Mapping[str, str], only: Collection[str] | None) -> Mapping[str, str]:
+    def key(variable: str) -> str:
+        return variable.lower().removeprefix("provision_").partition("__")[0]
 
-
-FILES = {
-    "dns": ("key_file",),
-    "network": ("cloud_image",),
-    "tls": ("ca_root", "eab_key_file", "certificate", "key"),
-}
-"""Section → keys that name a file of the operator's machine."""
-
-
-def _anchor(values: dict[str, Any], folder: Path) -> None:
-    data = values.get("data")
-    for item in data if isinstance(data, list) else []:
-        source = item.get("source") if isinstance(item, dict) else None
-        if isinstance(source, str) and "://" not in source:
-            item["source"] = str(folder / Path(source).expanduser())
-    for section, keys in FILES.items():
-        given = values.get(section)
-        if isinstance(given, dict):
-            for key in keys:
-                path = given.get(key)
-                if isinstance(path, str) and path and "://" not in path:
-                    given[key] = str(folder / Path(path).expanduser())
+    return {name: value for name, value in environ.items() if only is None or key(name) in only}
 
 
 def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:

@@ -19,11 +19,12 @@ import os
 import shutil
 import statistics
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -59,7 +60,10 @@ class Record(BaseModel):
     server: Server | None = None
     host_key_replaced: bool = False
     ready_at: datetime | None = None
+    rehearsed_at: datetime | None = None  # when real participants were last played, server's time
     hourly: float | None = None  # US dollars, as planned
+    data_bytes: int = 0  # of shared data, as the machine's disk was sized for it
+    last_seat: int = 0  # the last that was given out to somebody who has left since
     failure: str = ""
 
     @property
@@ -126,10 +130,16 @@ class Folder:
 
 
 class Store:
-    """All workshops below one home folder, which is made when first written to."""
+    """All workshops below one home folder, which is made when first written to.
 
-    def __init__(self, home: Path) -> None:
+    A command waits `patience` seconds for another one that has the workshop; `tell` hears of it.
+    """
+
+    def __init__(
+        self, home: Path, *, patience: float = 0.0, tell: Callable[[str], None] | None = None
+    ) -> None:
         self.home = home
+        self.patience, self._tell = patience, tell
 
     def folder(self, name: str) -> Folder:
         return Folder(self.home / name)
@@ -209,24 +219,42 @@ class Store:
             shutil.rmtree(stale, ignore_errors=True)
 
     @contextlib.contextmanager
-    def lock(self, name: str, verb: str) -> Iterator[None]:
-        """Hold the workshop for one command. Raises Busy at once if another one has it.
+    def lock(self, name: str, verb: str, *, wait: float | None = None) -> Iterator[None]:
+        """Hold the workshop for one command. Raises Busy if another one has it for too long.
 
-        The lock is the kernel's (flock), so a killed command never leaves it behind.
+        It is waited for `wait` seconds, or as long as the store's patience. The lock is the
+        kernel's (flock), so a killed command never leaves it behind.
         """
+        with self._locked(name, name, verb, self.patience if wait is None else wait):
+            yield
+
+    @contextlib.contextmanager
+    def lock_homes(self, name: str, verb: str) -> Iterator[None]:
+        """Hold people's files on the server: nobody ends the machine, or writes to them, while
+        they are copied. Who needs the workshop as well takes `lock` first. Raises Busy.
+        """
+        with self._locked(f"{name}.homes", name, verb, self.patience):
+            yield
+
+    @contextlib.contextmanager
+    def _locked(self, file_name: str, name: str, verb: str, wait: float) -> Iterator[None]:
         self._make_home()
         locks = self.home / ".locks"
         locks.mkdir(mode=0o700, exist_ok=True)
-        with (locks / name).open("a+", encoding="utf-8") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+        with (locks / file_name).open("a+", encoding="utf-8") as file:
+            until, told = time.monotonic() + wait, False
+            while not _taken(file):
                 file.seek(0)
                 holder = file.read().strip() or "another command"
-                raise Busy(
-                    f"Workshop {name!r} is in use: {holder} is still running",
-                    hint=f"wait for it, or see: provision status {name}",
-                ) from None
+                if time.monotonic() >= until:
+                    raise Busy(
+                        f"Workshop {name!r} is in use: {holder} is still running",
+                        hint=f"wait for it, or see: provision status {name}",
+                    )
+                if self._tell is not None and not told:
+                    self._tell(f"waiting up to {wait:.0f} s for: {holder}")
+                told = True
+                time.sleep(0.2)
             file.truncate(0)
             now = datetime.now().astimezone().strftime("%H:%M:%S")
             file.write(f"provision {verb} (process {os.getpid()}, since {now})")
@@ -264,6 +292,15 @@ class Store:
         if folder.path.is_dir():
             now = datetime.now(UTC).isoformat(timespec="milliseconds")
             append_line(folder.events, json.dumps({"at": now, **fields}))
+
+
+def _taken(file: IO[str]) -> bool:
+    """Whether the lock is ours now."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def write_private(path: Path, content: str | bytes) -> None:
@@ -315,11 +352,23 @@ def credentials_csv(credentials: tuple[Credential, ...], url: str) -> str:
 
 
 def read_credentials(path: Path, people: tuple[Person, ...]) -> tuple[Credential, ...]:
-    """The passwords of `people` from credentials.csv. Raises UsageError when one is missing."""
+    """The passwords of `people` from credentials.csv. Raises UsageError when one is missing.
+
+    A spreadsheet that it was opened in may have put a mark before it, semicolons or a code page.
+    """
     try:
-        rows = list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))))
+        text = path.read_text(encoding="utf-8-sig")
+        delimiter = ";" if text.partition("\n")[0].count(";") else ","
+        rows = list(csv.DictReader(io.StringIO(text), delimiter=delimiter))
     except OSError as error:
         raise UsageError(f"{path} can't be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise UsageError(
+            f"{path} is not UTF-8: a spreadsheet has saved it in another form",
+            hint="open it there again, and save it as CSV UTF-8 (comma delimited)",
+        ) from None
+    except csv.Error as error:
+        raise UsageError(f"{path} is not CSV: {error}") from None
     passwords = {row.get("username"): row.get("password") for row in rows}
     missing = [person.username for person in people if not passwords.get(person.username)]
     if missing:

@@ -9,7 +9,7 @@ from provisioner.cli.views import money
 from provisioner.models import Marked
 from provisioner.workflow.gc import Doomed
 from provisioner.workflow.launch import local_time
-from provisioner.workflow.status import Listed
+from provisioner.workflow.listing import Listed
 
 
 def show_list(lines: list[Listed], *, as_json: bool) -> None:

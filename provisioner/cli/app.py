@@ -12,7 +12,17 @@ from typing import Annotated, Any
 import typer
 
 from provisioner import __version__
-from provisioner.cli import before, during, keeping, workshop
+from provisioner.cli import (
+    before,
+    bringing,
+    during,
+    homes,
+    keeping,
+    people,
+    prewarming,
+    rehearsing,
+    workshop,
+)
 from provisioner.cli.funnel import be_verbose, verb
 
 app = typer.Typer(
@@ -24,11 +34,21 @@ app = typer.Typer(
     epilog="Start with: provision launch --users 3",
 )
 
+DURING = "During the workshop"
 VERBS: dict[str, tuple[Callable[..., None], ...]] = {
     "The three everybody types": (workshop.launch, workshop.credentials, workshop.teardown),
-    "During the workshop": (during.status, during.list_, during.ssh, during.logs),
-    "Between the days": (keeping.extend, keeping.stop, keeping.start, keeping.gc),
-    "Before the workshop": (before.plan, before.init, before.bake, before.doctor),
+    "Before the workshop": (
+        *(before.init, before.plan, before.doctor, before.bake),
+        *(rehearsing.rehearse, prewarming.prewarm, people.mail),
+    ),
+    DURING: (
+        *(during.status, during.list_, during.open_, bringing.push),
+        *(during.logs, during.ssh, during.exec_),
+    ),
+    "Between the days": (
+        *(keeping.extend, keeping.stop, keeping.start),
+        *(homes.backup, homes.restore, keeping.gc),
+    ),
 }
 
 PASS_ON: dict[str, Any] = {"allow_extra_args": True, "ignore_unknown_options": True}
@@ -41,6 +61,8 @@ for panel, functions in VERBS.items():
             rich_help_panel=panel,
             context_settings=PASS_ON if function is during.ssh else None,
         )(verb(function))
+
+app.add_typer(people.users, name="users", rich_help_panel=DURING)
 
 
 def _version(asked: bool) -> None:

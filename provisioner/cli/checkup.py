@@ -2,40 +2,32 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from datetime import UTC, datetime
 
 from provisioner import __version__
-from provisioner.cli import packages, views, wiring
+from provisioner.cli import packages, surroundings, views, wiring
 from provisioner.cli.output import print_json, stdout
+from provisioner.errors import UsageError
 from provisioner.models import Finding, Findings, Severity
-from provisioner.settings import QUAY_NOTEBOOK, Settings
+from provisioner.settings import Settings
 from provisioner.workflow import planning
 from provisioner.workflow.tools import Tools
 
 
 def run(tools: Tools, settings: Settings, *, fix: bool, as_json: bool) -> bool:
     """Look, mend what may be mended, say what is left. True when a launch could begin."""
+    mended = surroundings.mend(tools.store) if fix else []
+    for words in mended:
+        tools.reporter.note(words)
     if fix and (missing := packages.missing(tools.provider, settings)):
         missing.install(tools.reporter)
-    findings = (*_own(), *_packages(tools, settings), *_registry(), *_provider(tools, settings))
+        mended.append(f"{', '.join(missing.names)} installed")
+    with tools.reporter.step("Looking at this computer and its network"):
+        findings = look(tools, settings)
     good = not planning.errors(findings)
     if as_json:
-        print_json(
-            {
-                "ok": good,
-                "findings": [
-                    {
-                        "severity": item.severity,
-                        "subject": item.subject,
-                        "message": item.message,
-                        "hint": item.hint,
-                    }
-                    for item in findings
-                ],
-            }
-        )
+        print_json({"ok": good, "mended": mended, "findings": views.findings_json(findings)})
     else:
         views.show_findings(findings)
         stdout.print(
@@ -46,22 +38,25 @@ def run(tools: Tools, settings: Settings, *, fix: bool, as_json: bool) -> bool:
     return good
 
 
-def _own() -> Findings:
+def look(tools: Tools, settings: Settings) -> Findings:
+    """Everything, in the order in which a person would mend it."""
+    return (
+        *_versions(),
+        *surroundings.home(tools.store),
+        *surroundings.records(tools.store),
+        *_packages(tools, settings),
+        *surroundings.programs(settings),
+        *surroundings.memory(settings),
+        *surroundings.port(settings),
+        *surroundings.network(settings),
+        *_authorities(settings),
+        *_provider(tools, settings),
+    )
+
+
+def _versions() -> Findings:
     version = ".".join(str(part) for part in sys.version_info[:3])
-    findings = [
-        Finding(Severity.INFO, "provision", f"{__version__} on Python {version}"),
-        Finding(Severity.INFO, "home", str(wiring.home())),
-    ]
-    if shutil.which("ssh") is None:
-        findings.append(
-            Finding(
-                Severity.WARNING,
-                "ssh",
-                "there is no ssh command; launch works without, `provision ssh` does not",
-                "install openssh-client",
-            )
-        )
-    return tuple(findings)
+    return (Finding(Severity.INFO, "provision", f"{__version__} on Python {version}"),)
 
 
 def _packages(tools: Tools, settings: Settings) -> Findings:
@@ -78,14 +73,15 @@ def _packages(tools: Tools, settings: Settings) -> Findings:
     )
 
 
-def _registry() -> Findings:
-    host = QUAY_NOTEBOOK.split("/", 1)[0]
-    words = (
-        f"{host} answers: notebook images start from {QUAY_NOTEBOOK}"
-        if wiring.registry_answers(host)
-        else f"{host} does not answer: notebook images are built from Debian packages"
-    )
-    return (Finding(Severity.INFO, "registry", words),)
+def _authorities(settings: Settings) -> Findings:
+    try:
+        count = wiring.private_authorities(settings)
+    except UsageError as error:
+        return (Finding(Severity.ERROR, "authorities", error.message, error.hint),)
+    if not count:
+        return ()
+    words = f"{count} beyond the public ones are trusted here, and will be inside the machine too"
+    return (Finding(Severity.INFO, "authorities", words),)
 
 
 def _provider(tools: Tools, settings: Settings) -> Findings:

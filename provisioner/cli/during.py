@@ -1,4 +1,4 @@
-"""The verbs of the workshop's day: status, list, ssh, logs."""
+"""The verbs of the workshop's day: status, list, open, ssh, exec, logs."""
 
 from __future__ import annotations
 
@@ -10,18 +10,34 @@ import typer
 from provisioner.cli.options import Config, Json, Name, ProviderOption, Region
 
 
-def status(name: Name = None, config: Config = None, json_: Json = False) -> None:
-    """The record beside reality: machine, services, participants, time left."""
-    from provisioner.cli import opening, output
-    from provisioner.cli.views import show_status
-    from provisioner.workflow.status import status as look
+def status(
+    name: Name = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", "-w", help="Go on looking, until Ctrl-C.")
+    ] = False,
+    every: Annotated[
+        float | None, typer.Option("--every", help="Seconds between looks; default: 5.", min=1)
+    ] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="End with code 4 if anything is wrong.")
+    ] = False,
+    config: Config = None,
+    json_: Json = False,
+) -> None:
+    """Machine, services, certificate, money, and how every participant fares."""
+    from provisioner.cli import opening, watching
+    from provisioner.errors import UsageError
 
+    if check and (watch or every is not None):
+        raise UsageError(
+            "--check looks once, so it does not go with --watch or --every",
+            hint="provision status --check, as often as you like",
+        )
     tools, record = opening.known(name, config)
-    seen = look(tools, record)
-    if json_:
-        output.print_json(seen.as_json())
+    if watch or every is not None:
+        watching.watch(tools, record, every or watching.EVERY, as_json=json_)
     else:
-        show_status(seen)
+        watching.once(tools, record, as_json=json_, check=check)
 
 
 def list_(
@@ -34,20 +50,43 @@ def list_(
     from provisioner.cli import opening, wiring
     from provisioner.cli.accounts import show_list
     from provisioner.errors import ProvisionError
-    from provisioner.settings import recorded
+    from provisioner.settings import PLACE, recorded_place
     from provisioner.workflow.expiry import settle
-    from provisioner.workflow.status import listing
+    from provisioner.workflow.listing import listing
 
     place = {"provider": provider, "aws": {"region": region}, **opening.ANY_DEADLINE}
-    asked = wiring.settings(config, place)
+    asked = wiring.settings(config, place, only=PLACE)
     tools = opening.tools_for(asked)
     for name in tools.store.names():
         record = wiring.record_of(name)
         if record is not None and record.provider == asked.provider:
             with contextlib.suppress(ProvisionError):  # the list shows what can't be looked at
-                settle(opening.tools_for(recorded(record.settings)), record)
+                settle(opening.tools_for(recorded_place(record.settings)), record)
     lines = listing(tools)
     show_list(lines, as_json=json_)
+
+
+def open_(
+    name: Name = None,
+    person: Annotated[
+        str, typer.Option("--as", help="This user name is filled in at the login.")
+    ] = "",
+    config: Config = None,
+    json_: Json = False,
+) -> None:
+    """Show the workshop in your browser; prints the address where there is no display."""
+    from provisioner.cli import browser, opening, output, shell
+
+    tools, record = opening.known(name, config)
+    if person:
+        shell.check_person(record, person)
+    url = browser.address(record, person)
+    folder = tools.store.folder(record.name)
+    if json_:
+        ca = str(folder.ca) if folder.ca.exists() else None
+        output.print_json({"name": record.name, "url": url, "ca": ca})
+    else:
+        browser.show(record, folder, url)
 
 
 def ssh(context: typer.Context, name: Name = None, config: Config = None) -> None:
@@ -59,18 +98,42 @@ def ssh(context: typer.Context, name: Name = None, config: Config = None) -> Non
     shell.become_ssh(tools, record, words)
 
 
+def exec_(
+    words: Annotated[
+        list[str], typer.Argument(metavar="[NAME] USER [-- COMMAND…]", help="Default: a shell.")
+    ],
+    config: Config = None,
+) -> None:
+    """Be a participant on their own server: provision exec user03 -- pip list"""
+    from provisioner.cli import opening, shell
+
+    name, person, command = shell.split_person(words)
+    tools, record = opening.known(name, config)
+    shell.become_person(tools, record, person, command)
+
+
 def logs(
-    name: Annotated[str | None, typer.Argument(help="The workshop.")] = None,
-    service: Annotated[str | None, typer.Argument(help="hub, proxy, caddy or a user name.")] = None,
-    tail: Annotated[int, typer.Option("--tail", help="How many lines.", min=1)] = 200,
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[NAME] [SERVICE|USER]…", help="hub, proxy, caddy or user names."),
+    ] = None,
+    tail: Annotated[
+        int | None, typer.Option("--tail", help="How many lines; default: 200.", min=1)
+    ] = None,
+    since: Annotated[
+        str, typer.Option("--since", help="All since 10m ago, or since 2026-11-24T14:00.")
+    ] = "",
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until Ctrl-C.")] = False,
     console: Annotated[bool, typer.Option("--console", help="The machine's console.")] = False,
     config: Config = None,
 ) -> None:
-    """What the services say, or one service, one participant's server, or the console."""
-    from provisioner.cli import opening, shell, wiring
+    """What the services say, or some of them, participants' servers, or the console."""
+    from provisioner.cli import opening, shell
 
-    if name is not None and service is None and wiring.record_of(name) is None:
-        name, service = None, name  # `provision logs hub`
+    look = shell.Look(tail or (None if since else shell.LINES), shell.moment(since), follow)
+    name, names = shell.split_services(words or [], config)
     tools, record = opening.known(name, config)
-    shell.show_logs(tools, record, service or "", tail=tail, follow=follow, console=console)
+    if console:
+        shell.show_console(tools, record, look.tail)
+    else:
+        shell.show_logs(tools, record, names, look)

@@ -1,21 +1,26 @@
-"""`init`: the annotated workshop.toml, which is the documentation of every key at once."""
+"""The annotated workshop.toml, which is the documentation of every key at once; `init` fills it."""
 
 from __future__ import annotations
 
+import json
+import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from provisioner.cli.output import stderr
 from provisioner.errors import UsageError
-from provisioner.settings import checked_name
 
 EXAMPLE = """\
 # A workshop, as `provision launch` makes it. Every key may be left out; what is commented out
 # shows the default. Flags win over PROVISION_* variables, those over this file.
 
-name = "{name}"
-users = {users}
+# name = "workshop"
+# users = 3
+# roster = ""                   # instead: a CSV file of name,email; user names come from the names
+# spare = 0                     # seats for people who just walk in
 # provider = "local"            # a virtual machine on this computer; or "aws", or "host"
 # expires = "12h"               # or a time: "2026-11-24T18:00"; then the machine ends itself
+# prewarm = true                # everybody's server is started at the launch; nobody waits
 
 [participant]                   # hard limits per person, and what the machine is sized by
 # memory = "1G"
@@ -25,17 +30,42 @@ users = {users}
 [environment]                   # what is in everybody's notebooks, beside the scientific basics
 # base_image = "auto"           # quay.io/jupyter/datascience-notebook where a registry answers,
 #                               # else "debian"; or an image of your own
+# dockerfile = ""               # instead: a Dockerfile of yours, or a folder that has one
+# requirements = []             # files such as "requirements.txt", beside what python says
 # python = ["geotessera"]
+# constraints = []              # pip's: versions of what is installed anyway, such as "numpy<2"
 # apt = ["gdal-bin"]
-# variables = {{ TESSERA_DATA_DIR = "/tessera" }}
+# variables = { TESSERA_DATA_DIR = "/tessera" }
 
-# [[data]]                      # a folder of this computer, read-only for everybody
+# [[data]]                      # read-only for everybody: a folder of this computer, https://, s3://
 # source = "./tessera"
 # path = "/tessera"
+# sha256 = ""                   # of an https:// source, such as https://example.org/tessera.tif
+# variable = "TESSERA"          # an environment variable that says the path
+
+[materials]                     # notebooks: everybody gets a writable copy
+# source = ""                   # a git address, or a folder of this computer
+# branch = ""                   # else the repository's own default
+# folder = ""                   # in everybody's home; else named after the source
 
 [login]
 # mode = "personal"             # or "shared": one password for all participants
 # admins = ["instructor"]
+
+[culling]                       # when servers of participants are stopped; their files stay
+# idle = "off"                  # after so long without anybody there, such as "2h"
+# max_age = "off"               # after so long in any case
+
+[notice]
+# before = ["30m", "5m"]        # how long before the end every open Lab is told of it
+
+[sheet]                         # what stands on the printed cards, beside the credentials
+# title = ""                    # else the workshop's name
+# start = ""                    # else how to begin, in a sentence or two
+# wifi = ""                     # the room's network
+# wifi_password = ""
+# paper = "A4"                  # or "Letter"
+# cards = 8                     # a page; or 10
 
 [local]
 # accel = "auto"                # kvm, hvf, tcg
@@ -86,31 +116,56 @@ users = {users}
 # apt_mirror = ""
 # pip_index = ""
 # npm_registry = ""
+# reach = []                    # private networks for participants' code: ["10.1.0.0/16"]
 # cloud_image = ""              # a mirror's URL, or a file, of Debian's genericcloud image
 """
 
+_SECTION = re.compile(r"\[(\w+)\]")
+_KEY = re.compile(r"# (\w+) = [^#]*?(\s*#.*)?$")
+_COMMENT_AT = 32  # the column
+
+
+def filled(values: Mapping[str, Any]) -> str:
+    """EXAMPLE with some keys set: `values` maps dotted keys to text, numbers or lists of text."""
+    left, section, lines = dict(values), "", []
+    for line in EXAMPLE.splitlines():
+        if found := _SECTION.match(line):
+            section = f"{found[1]}."
+        elif line.startswith("# [["):
+            section = "[["  # tables that may repeat are not filled
+        found = _KEY.match(line)
+        key = section + found[1] if found else ""
+        if found and key in left:
+            said, comment = f"{found[1]} = {in_toml(left.pop(key))}", (found[2] or "").strip()
+            line = f"{said:<{_COMMENT_AT - 1}} {comment}" if comment else said
+        lines.append(line)
+    if left:
+        raise ValueError(f"EXAMPLE has no line for {', '.join(left)}")
+    return "\n".join(lines) + "\n"
+
+
+def in_toml(value: Any) -> str:
+    """TOML's strings, numbers and arrays are JSON's, but for DEL."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
 
 def example(name: str, users: int) -> str:
-    return EXAMPLE.format(name=name, users=users)
+    return filled({"name": name, "users": users})
 
 
-def write_example(to: Path, *, name: str, users: int, show: bool) -> None:
-    try:
-        checked_name(name)
-    except ValueError as error:
-        raise UsageError(f"--name: {error}") from None
-    if users < 1:
-        raise UsageError("--users: a workshop has at least one participant")
-    if show:
-        print(example(name, users), end="")
-        return
-    try:
-        with to.open("x", encoding="utf-8") as file:
-            file.write(example(name, users))
-    except FileExistsError:
+def refuse_existing(to: Path) -> None:
+    if to.exists():
         raise UsageError(
             f"{to} exists already; it was left as it is", hint="provision init --output OTHER.toml"
-        ) from None
+        )
+
+
+def write_new(to: Path, text: str) -> None:
+    """Raises UsageError when there is such a file, or none can be made."""
+    try:
+        with to.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        refuse_existing(to)
     except OSError as error:
         raise UsageError(f"{to} can't be written: {error.strerror}") from None
-    stderr.print(f"[green]✓[/] {to} is written. Change what you like, then: provision launch")

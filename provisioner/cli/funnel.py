@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import shlex
 from collections.abc import Callable
 from typing import Any, NoReturn
 
@@ -19,8 +20,12 @@ def be_verbose(wanted: bool) -> None:
     _verbose = wanted
 
 
-def verb(function: Callable[..., None]) -> Callable[..., None]:
-    """A verb whose errors a person can read; the code is that of the error's class."""
+def verb(function: Callable[..., None], word: str = "") -> Callable[..., None]:
+    """A verb whose errors a person can read; the code is that of the error's class.
+
+    `word` is what is typed for it, where that is not the function's name.
+    """
+    word = word or function.__name__.rstrip("_")
 
     @functools.wraps(function)
     def run(*args: Any, **kwargs: Any) -> None:
@@ -29,10 +34,10 @@ def verb(function: Callable[..., None]) -> Callable[..., None]:
         except ProvisionError as error:
             _fail(error, bool(kwargs.get("json_")))
         except (KeyboardInterrupt, typer.Abort):  # the latter at a question
-            word, name = function.__name__.rstrip("_"), kwargs.get("name") or ""
+            name = kwargs.get("name") or kwargs.get("workshop") or ""
             stopped = Interrupted(
                 "Interrupted. What was done is recorded; nothing needs to be cleaned by hand.",
-                hint=f"to go on: provision {word} {name}".rstrip()
+                hint=f"to go on: {_again(word, kwargs)}"
                 + f"\nto end it: provision teardown {name}".rstrip(),
             )
             _fail(stopped, bool(kwargs.get("json_")))
@@ -51,6 +56,22 @@ def verb(function: Callable[..., None]) -> Callable[..., None]:
             _fail(bug, bool(kwargs.get("json_")))
 
     return run
+
+
+PASSED_ON = {"email": "--email", "roster": "--roster", "workshop": "--workshop"}
+"""What the verbs about people were given, and how it is typed."""
+
+
+def _again(word: str, given: dict[str, Any]) -> str:
+    """What finishes an interrupted command, as it is typed."""
+    words = ["provision", *word.split()]
+    words += [given["name"]] if given.get("name") else []
+    if word.startswith("users "):
+        words += [*(given.get("names") or ()), *(given.get("usernames") or ())]
+        for key, option in PASSED_ON.items():
+            words += [option, str(given[key])] if given.get(key) else []
+        words += ["--discard-home"] if given.get("discard_home") else []
+    return shlex.join(words)
 
 
 def _fail(error: ProvisionError, as_json: bool) -> NoReturn:

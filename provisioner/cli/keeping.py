@@ -70,10 +70,11 @@ def gc(
     from provisioner.cli import opening, output, wiring
     from provisioner.cli.accounts import doomed_json, show_doomed
     from provisioner.errors import LeftOver, ProvisionError
+    from provisioner.settings import PLACE
     from provisioner.workflow.gc import everywhere, look, orphaned_names
     from provisioner.workflow.teardown import TeardownOptions, tear_down
 
-    asked = wiring.settings(config, {"provider": provider, **opening.ANY_DEADLINE})
+    asked = wiring.settings(config, {"provider": provider}, only=PLACE)
     tools = wiring.with_names(opening.tools_for(asked), asked)
     found_everywhere = everywhere(tools)
     doomed = look(tools, found_everywhere)
@@ -86,8 +87,9 @@ def gc(
     for item in doomed if wanted else []:
         found = item.found
         try:
-            there = opening.tools_for(wiring.settings(config, _place(asked.provider, found)))
-            done = tear_down(there, found.name, TeardownOptions(discard_homes, found.id))
+            there = wiring.settings(config, _place(asked.provider, found), only=PLACE)
+            options = TeardownOptions(discard_homes, found.id)
+            done = tear_down(opening.tools_for(there), found.name, options)
         except ProvisionError as error:  # the others are deleted all the same
             failed += [f"{found.name}: {error.message}", *error.details]
         else:

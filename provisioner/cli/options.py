@@ -19,8 +19,13 @@ Region = Annotated[str | None, typer.Option("--region", help="AWS region, such a
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Never ask; safe for scripts.")]
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 
+BOTH_WAYS = frozenset({"prewarm"})
+"""Of SETTINGS, those that are on unless somebody says no: they have a --no- form, too."""
+
 SETTINGS: dict[str, tuple[str, type, str]] = {
     "users": ("users", int, "How many participants."),
+    "roster": ("roster", str, "A CSV file of name,email, instead of a number."),
+    "spare": ("spare", int, "Seats for people who just walk in."),
     "provider": ("provider", str, "local, aws or host"),
     "expires": ("expires", str, "8h, 1d, or a time; then it ends itself."),
     "memory": ("participant.memory", str, "Per participant, such as 1G."),
@@ -34,6 +39,7 @@ SETTINGS: dict[str, tuple[str, type, str]] = {
     "region": ("aws.region", str, "aws: the region, such as eu-west-2."),
     "instance_type": ("aws.instance_type", str, "aws: instead of the cheapest that fits."),
     "ssh_from": ("aws.ssh_from", str, "aws: who may use SSH; default: your address."),
+    "prewarm": ("prewarm", bool, "Start everybody's server at the end of a launch."),
     "host": ("host.address", str, "host: user@address of a machine that you have."),
 }
 """Option → key of workshop.toml, type, help. Given to every verb that `asks`."""
@@ -62,7 +68,8 @@ def asks(function: Callable[..., None]) -> Callable[..., None]:
 
 
 def _parameter(key: str, kind: type, text: str) -> inspect.Parameter:
-    flag = f"--{key.replace('_', '-')}"
+    word = key.replace("_", "-")
+    flag = f"--{word}/--no-{word}" if key in BOTH_WAYS else f"--{word}"
     option: Any = typer.Option(flag, help=text)
     annotation: Any = Annotated[kind | None, option]
     return inspect.Parameter(

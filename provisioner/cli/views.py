@@ -3,30 +3,22 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from rich.markup import escape
 
 from provisioner import sizing
-from provisioner.cli.output import duration_words, print_json, seconds_words, stderr, stdout, table
-from provisioner.errors import UsageError
+from provisioner.cli.output import duration_words, seconds_words, stdout
+from provisioner.cli.sheets import listed
 from provisioner.models import Findings, Quote, Severity
 from provisioner.protocols import Bakes
 from provisioner.settings import Settings
-from provisioner.sheet.forms import HEADINGS, Sheet
-from provisioner.store import (
-    Folder,
-    Record,
-    Store,
-    credentials_csv,
-    read_credentials,
-    write_private,
-)
+from provisioner.sheet.forms import Sheet
+from provisioner.store import Folder, Record
 from provisioner.workflow.backup import count_people
+from provisioner.workflow.cost import forecast, participants
 from provisioner.workflow.launch import Launched, local_time
 from provisioner.workflow.planning import Draft, errors
-from provisioner.workflow.status import Status
 from provisioner.workflow.teardown import TornDown
 from provisioner.workflow.tools import Tools
 
@@ -41,8 +33,9 @@ def show_launched(launched: Launched, folder: Folder) -> None:
         f"[bold green]Ready.[/] A participant has logged in and run a cell at {record.url}"
     )
     stdout.print()
-    stdout.print(table(*HEADINGS, rows=[*sheet.rows()]))
+    stdout.print(listed(sheet))
     stdout.print(f"Sheet      {folder.credentials}")
+    stdout.print(f"Print      provision credentials {record.name} --format pdf")
     if folder.ca.exists():
         stdout.print(f"CA         {folder.ca}  (browsers must trust it: no public one vouches)")
     show_deadline(record)
@@ -78,43 +71,21 @@ def show_stopped(record: Record) -> None:
     stdout.print(f"End it     provision teardown {record.name}")
 
 
-def show_sheet(store: Store, record: Record, form: str, to: Path | None) -> None:
-    folder = store.folder(record.name)
-    credentials = read_credentials(folder.credentials, record.people)
-    sheet = Sheet(record.name, record.url, credentials)
-    if not record.url:
-        stderr.print("[yellow]![/] The workshop has no address yet")
-    if form == "csv":
-        _put(credentials_csv(credentials, record.url), to)
-    elif form == "json":
-        if to is None:
-            print_json(sheet.as_json())
-        else:
-            import json
-
-            _put(json.dumps(sheet.as_json(), indent=2, ensure_ascii=False) + "\n", to)
-    elif form == "table" and to is None:
-        stdout.print(table(*HEADINGS, rows=[*sheet.rows()], title=f"{record.name}  {record.url}"))
-    else:
-        raise UsageError(
-            f"--format {form} can't be written{' to a file' if to else ''}",
-            hint="--format table, csv or json; --output goes with csv and json",
-        )
-
-
-def _put(text: str, to: Path | None) -> None:
-    if to is None:
-        print(text, end="")
-        return
-    try:
-        write_private(to, text)
-    except OSError as error:
-        raise UsageError(f"{to} can't be written: {error.strerror}") from None
+LOOKED_IN = {
+    "local": "on this computer (local)",
+    "aws": "in this AWS account, in any region (aws)",
+    "host": "on a machine that you have (host)",
+}
+"""Provider → where a teardown looked."""
 
 
 def show_torn_down(done: TornDown) -> None:
     if not done.deleted:
-        stdout.print(f"There is no workshop {done.name!r}; nothing to do.")
+        where = LOOKED_IN.get(done.looked_in, f"({done.looked_in})")
+        stdout.print(f"There is no workshop {done.name!r} {where}; nothing to do.", markup=False)
+        if done.looked_in != "aws":
+            more = f"provision teardown {done.name} --provider aws --region REGION"
+            stdout.print(f"Elsewhere  {more}", markup=False)
         return
     stdout.print()
     if done.backup is not None and done.backup.people:
@@ -122,7 +93,8 @@ def show_torn_down(done: TornDown) -> None:
     if done.logs is not None:
         stdout.print(f"What explains its failure is in {done.logs}")
     if done.cost is not None:
-        stdout.print(f"It cost about {money(done.cost)}")
+        share = each(done.cost / max(1, done.participants), done.participants)
+        stdout.print(f"It cost about {money(done.cost)}: {share}")
     stdout.print(f"[bold green]Gone.[/] Nothing of workshop {done.name!r} is left.")
     if done.reminder:
         stdout.print(done.reminder)
@@ -133,29 +105,22 @@ def torn_down_json(done: TornDown) -> dict[str, Any]:
         "name": done.name,
         "deleted": done.deleted,
         "leftovers": [],
+        "looked_in": done.looked_in,
         "backup": str(done.backup.path) if done.backup and done.backup.people else None,
         "cost_usd": None if done.cost is None else round(done.cost, 2),
+        "cost_usd_per_participant": None
+        if done.cost is None
+        else round(done.cost / max(1, done.participants), 2),
     }
+
+
+def each(dollars: float, people: int) -> str:
+    whom = f"each of {people} participants" if people > 1 else "one participant"
+    return f"{money(dollars)} for {whom}"
 
 
 def money(dollars: float) -> str:
     return f"{dollars:.2f} USD"
-
-
-def show_status(status: Status) -> None:
-    record = status.record
-    left = status.seconds_left
-    ends = f"in {duration_words(left)}" if left > 0 else "the deadline has passed"
-    stdout.print(f"[bold]{record.name}[/]  {status.phase}  {record.url}")
-    stdout.print(f"Ends {local_time(record.expires_at)}, {ends}")
-    if record.failure:
-        stdout.print(f"[red]{escape(record.failure)}[/]")
-    for check in status.checks:
-        mark = "[green]✓[/]" if check.ok else "[red]✗[/]"
-        stdout.print(f"  {mark} {check.name:<8} {escape(check.says)}")
-    if status.seats:
-        rows = [(seat.username, seat.state, seat.memory) for seat in status.seats]
-        stdout.print(table("User name", "Server", "Memory", rows=[*rows]))
 
 
 def plan_json(
@@ -168,21 +133,37 @@ def plan_json(
         "users": settings.users,
         "machine": {"memory": size.memory, "cores": size.cores, "disk": size.disk},
         "user_data_bytes": len(made.spec.user_data),
-        "price": None
-        if quote is None
-        else {"machine": quote.machine, "usd_per_hour": quote.hourly, "as_of": quote.as_of},
+        "price": _price_json(made, quote),
         "expires_at": made.record.expires_at.isoformat(),
-        "findings": [
-            {
-                "severity": item.severity,
-                "subject": item.subject,
-                "message": item.message,
-                "hint": item.hint,
-            }
-            for item in findings
-        ],
+        "findings": findings_json(findings),
         "ok": not errors(findings),
     }
+
+
+def _price_json(made: Draft, quote: Quote | None) -> dict[str, Any] | None:
+    if quote is None:
+        return None
+    costs = forecast(quote, made.record)
+    return {
+        "machine": quote.machine,
+        "usd_per_hour": quote.hourly,
+        "usd_per_day": round(costs.daily, 2),
+        "usd_until_end": round(costs.total, 2),
+        "usd_per_participant": round(costs.each, 2),
+        "as_of": quote.as_of,
+    }
+
+
+def findings_json(findings: Findings) -> list[dict[str, str]]:
+    return [
+        {
+            "severity": item.severity,
+            "subject": item.subject,
+            "message": item.message,
+            "hint": item.hint,
+        }
+        for item in findings
+    ]
 
 
 def show_plan(
@@ -197,19 +178,21 @@ def show_plan(
     if not made.files:
         stdout.print(f"  exists     {made.record.phase}; a launch goes on from there")
     stdout.print(f"  memory     {sizing.explain_memory(people, limits)}")
-    stdout.print(f"  disk       {sizing.explain_disk(people, limits)}, filled as it is used")
+    disk = sizing.explain_disk(people, limits, made.record.data_bytes)
+    stdout.print(f"  disk       {disk}, filled as it is used")
     stdout.print(f"  cores      {size.cores}, at most {limits.cpu:g} for each participant")
     stdout.print(f"  user-data  {len(made.spec.user_data):,} of 16,384 bytes")
     stdout.print(f"  ends       {local_time(made.record.expires_at)}, by itself")
     if quote is not None:
-        hours = max(0.0, (made.record.expires_at - datetime.now(UTC)).total_seconds() / 3600)
+        costs = forecast(quote, made.record)
         stdout.print(f"  machine    {quote.machine}")
         for reason in quote.reasons:
             stdout.print(f"             {escape(reason)}")
         stdout.print(
-            f"  price      {money(quote.hourly)} an hour, {money(quote.hourly * hours)} until it"
-            f" ends, by the price list of {quote.as_of}"
+            f"  price      {money(costs.hourly)} an hour, {money(costs.daily)} a day,"
+            f" {money(costs.total)} until it ends, by the price list of {quote.as_of}"
         )
+        stdout.print(f"             {each(costs.each, participants(made.record))}")
     if isinstance(tools.provider, Bakes):
         baked = tools.provider.baked(made.spec)
         usual = tools.store.usual("bake", settings.provider)

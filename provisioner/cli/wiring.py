@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable, Mapping
+import threading
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +16,17 @@ import platformdirs
 
 from provisioner.errors import ProvisionError, UsageError
 from provisioner.models import Credential, DnsOptions, HostOptions, Server
-from provisioner.protocols import Dns, Provider, Reporter
+from provisioner.protocols import Crowd, Dns, Provider, Reporter
 from provisioner.render.known_hosts import pinned_keys
-from provisioner.settings import QUAY_NOTEBOOK, Settings, load, recorded
+from provisioner.settings import (
+    NAME,
+    QUAY_NOTEBOOK,
+    Settings,
+    load,
+    recorded_place,
+)
+from provisioner.sources import Sources
+from provisioner.sources.git import Git
 from provisioner.store import CorruptRecord, Folder, Record, Store
 from provisioner.workflow.tools import Connect, Tools, Web
 
@@ -44,6 +54,11 @@ class _HttpWeb:
         from provisioner.remote.hub import Site, healthy
 
         healthy(Site(url, ca))
+
+    def certificate_until(self, url: str, ca: Path | None) -> datetime:
+        from provisioner.remote.certificate import shown_until
+
+        return shown_until(url, ca)
 
     def visitor(self, url: str, ca: Path | None, credential: Credential) -> Any:
         from provisioner.remote.hub import Participant, Site
@@ -103,9 +118,12 @@ def _machines(named: HostOptions) -> list[HostOptions]:
     if named.address:
         return [named]
     records = [record for name in Store(home()).names() if (record := record_of(name))]
-    return [
-        recorded(record.settings).host_options() for record in records if record.provider == "host"
-    ]
+    machines = []
+    for record in records:
+        if record.provider == "host":
+            with suppress(ProvisionError):  # one that can't be read must not hide the others
+                machines.append(recorded_place(record.settings).host_options())
+    return machines
 
 
 def _fake(asked: Settings, reporter: Reporter) -> Edges:
@@ -124,6 +142,10 @@ PROVIDERS: Mapping[str, Callable[[Settings, Reporter], Edges]] = {
 OFFERED = ("local", "aws", "host")  # fake is for tests
 
 
+PATIENCE = 30.0
+"""Seconds that a command waits for another one on the same workshop."""
+
+
 def tools(asked: Settings, reporter: Reporter) -> Tools:
     """The edges that `asked` names. Raises UsageError for a name that is none."""
     if asked.provider not in PROVIDERS:
@@ -132,8 +154,25 @@ def tools(asked: Settings, reporter: Reporter) -> Tools:
             hint=f"--provider {', '.join(OFFERED)}",
         )
     edges = PROVIDERS[asked.provider](asked, reporter)
-    store = Store(home())
-    return Tools(store, edges.provider, edges.connect, edges.web, reporter, dns_of(asked))
+    store = Store(home(), patience=PATIENCE, tell=reporter.note)
+    downloads = Sources(profile=asked.aws.profile)
+    return Tools(
+        store,
+        edges.provider,
+        edges.connect,
+        edges.web,
+        reporter,
+        dns_of(asked),
+        downloads,
+        repositories=Git(),
+    )
+
+
+def crowd() -> Crowd:
+    """Many participants, played by this computer."""
+    from provisioner.remote.crowd import attend
+
+    return attend
 
 
 def dns_of(asked: Settings) -> Dns | None:
@@ -156,8 +195,27 @@ def with_names(made: Tools, asked: Settings) -> Tools:
     return replace(made, dns=keeper)
 
 
-def settings(config: Path | None, flags: Mapping[str, Any]) -> Settings:
-    return load(flags, file=config, environ=os.environ)
+def settings(
+    config: Path | None, flags: Mapping[str, Any], *, only: Collection[str] | None = None
+) -> Settings:
+    """`only` these keys matter; see `load`."""
+    return load(flags, file=config, environ=os.environ, only=only, tell=warn)
+
+
+def warn(text: str) -> None:
+    """To the human, where no tools have been made yet."""
+    from provisioner.cli.output import ConsoleReporter
+
+    ConsoleReporter().warn(text)
+
+
+def has_record(name: str) -> bool:
+    """Whether this computer knows a workshop of this name, readable or not."""
+    return NAME.fullmatch(name) is not None and record_file(name).exists()
+
+
+def record_file(name: str) -> Path:
+    return Store(home()).folder(name).record
 
 
 def record_of(name: str) -> Record | None:
@@ -194,3 +252,54 @@ def registry_answers(host: str) -> bool:
             return client.get(f"https://{host}/v2/").status_code in {200, 401}
     except (httpx.HTTPError, OSError):
         return False
+
+
+def private_authorities(asked: Settings) -> int:
+    """How many this computer trusts that nobody else does. Raises UsageError."""
+    from provisioner.providers.local import trust
+
+    return len(trust.private_authorities(asked.network_options()))
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What AWS says of the operator's account; empty where nobody is signed in, or it is slow."""
+
+    who: str = ""
+    region: str = ""
+    regions: tuple[str, ...] = ()
+    zones: tuple[str, ...] = ()
+    trouble: str = ""  # why there is nothing
+
+
+LOOK_SECONDS = 10.0
+
+
+def aws_account(profile: str = "") -> Account:
+    """For questions: answers within LOOK_SECONDS, and never fails."""
+    from provisioner.dns.route53 import Route53Dns
+    from provisioner.providers.aws import account
+    from provisioner.providers.aws.clients import Clients
+
+    clients = Clients(profile=profile)
+    keeper = Route53Dns(DnsOptions(provider="route53"), profile=profile)
+    found: dict[str, Any] = {}
+
+    def look() -> None:
+        try:
+            found["who"] = account.who(clients)
+        except Exception as error:  # whatever it is, there are questions to go on with
+            found["trouble"] = getattr(error, "message", str(error))
+            return
+        with suppress(Exception):
+            found["region"] = account.usual_region(clients)
+            found["regions"] = tuple(account.regions(clients))
+        with suppress(Exception):
+            found["zones"] = tuple(keeper.zones())
+
+    answered = threading.Thread(target=look, daemon=True)
+    answered.start()
+    answered.join(LOOK_SECONDS)
+    if not found:
+        found["trouble"] = f"AWS did not answer within {LOOK_SECONDS:.0f} s"
+    return Account(**dict(found))

@@ -52,16 +52,27 @@ def _going_on(settings: Settings, asked: dict[str, Any], config: Path | None) ->
 def credentials(
     name: Name = None,
     config: Config = None,
-    form: Annotated[str, typer.Option("--format", help="table, csv or json.")] = "table",
-    to: Annotated[Path | None, typer.Option("--output", help="A file, made 0600.")] = None,
+    form: Annotated[
+        str | None,
+        typer.Option("--format", help="table, csv, json, html or pdf; else as --output ends."),
+    ] = None,
+    to: Annotated[
+        Path | None, typer.Option("--output", help="A file, made 0600; - is standard output.")
+    ] = None,
+    paper: Annotated[str | None, typer.Option("--paper", help="A4 or Letter.")] = None,
+    cards: Annotated[int | None, typer.Option("--cards", help="A page: 8 or 10.")] = None,
+    only: Annotated[
+        str, typer.Option("--only", help="These people's alone, such as user03,user07.")
+    ] = "",
     json_: Json = False,
 ) -> None:
-    """Print the sheet: who logs in with which password."""
-    from provisioner.cli import opening
-    from provisioner.cli.views import show_sheet
+    """Print the sheet: who logs in with which password, as a table or as cards to hand out."""
+    from provisioner.cli import opening, sheets
 
+    asked = sheets.asked(form, to, paper, cards, only, json_=json_)
     tools, record = opening.known(name, config)
-    show_sheet(tools.store, record, "json" if json_ else form, to)
+    options = sheets.options(record, config, asked.form)
+    sheets.show(asked, tools.store.folder(record.name), record, options)
 
 
 def teardown(
@@ -72,6 +83,10 @@ def teardown(
     discard_homes: Annotated[
         bool, typer.Option("--discard-homes", help="Delete participants' files unseen.")
     ] = False,
+    to: Annotated[
+        Path | None,
+        typer.Option("--output", help="Where the files come to: a new folder, or a backup's."),
+    ] = None,
     yes: Yes = False,
     json_: Json = False,
     named: Annotated[str | None, typer.Option("--name", help="The same as NAME.")] = None,
@@ -88,7 +103,8 @@ def teardown(
     tools, found, _ = opening.existing(name or named, config, asked)
     if discard_homes:
         _confirm(f"Delete the files of everybody in {found!r} without a copy?", yes=yes)
-    done = tear_down(tools, found, TeardownOptions(discard_homes, id_))
+    output_folder = to.expanduser().absolute() if to else None
+    done = tear_down(tools, found, TeardownOptions(discard_homes, id_, output_folder))
     if json_:
         output.print_json(torn_down_json(done))
     else:

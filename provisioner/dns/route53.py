@@ -126,6 +126,10 @@ class Route53Dns:
                 found += [Marked(hostname, workshop_id) for workshop_id in ids]
         return found
 
+    def zones(self) -> list[str]:
+        """The names of this account's public zones."""
+        return sorted(_plain(zone["Name"]) for zone in self._zones())
+
     @cached_property
     def _client(self) -> Any:
         import boto3

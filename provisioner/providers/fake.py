@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import io
 import json
-import tarfile
+import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -21,6 +21,7 @@ from provisioner.errors import NotReady, NotYet
 from provisioner.models import (
     GIB,
     Credential,
+    Download,
     Findings,
     Found,
     Resource,
@@ -30,8 +31,11 @@ from provisioner.models import (
     Size,
     Spec,
 )
-from provisioner.render import commands
+from provisioner.protocols import Links
+from provisioner.render import bootstrap, commands, fake_homes, health, hub, materials, people
 from provisioner.render.known_hosts import pinned_keys
+
+SERVICES = ("caddy", "hub", "proxy")
 
 
 class FakeProvider:
@@ -121,18 +125,30 @@ class FakeRemote:
             self._save(rotated=True)
         if command == commands.CLOUD_INIT_STATUS:
             return Result(0, json.dumps({"status": "done", "errors": []}), "")
+        if command == bootstrap.STATE:
+            return Result(0, "Bootstrapped=yes\n", "")
         if command == commands.service_states():
             lines = [
                 json.dumps({"Service": name, "State": "running", "Health": "healthy"})
-                for name in ("caddy", "hub", "proxy")
+                for name in SERVICES
             ]
             return Result(0, "\n".join(lines), "")
+        if command == health.LOOK:
+            return Result(0, HEALTHY.format(now=int(time.time())), "")
         if command == commands.read_ca():
             return Result(0, "-----BEGIN CERTIFICATE-----\nfake\n", "")
-        if command == commands.write_file(commands.USERS_FILE):
+        if command == commands.write_file(commands.USERS_FILE, len(stdin)):
             self._save(users=json.loads(stdin)["users"])
+        if (answer := self._of_people(command)) is not None:
+            return answer
+        if command == hub.ASK:
+            asked = [json.loads(line) for line in stdin.splitlines()]
+            self._save(asked=[*self._state().get("asked", []), *asked])
+            nobody, done = {"status": 200, "body": []}, {"status": 204, "body": None}
+            answers = [nobody if item["method"] == "GET" else done for item in asked]
+            return Result(0, "\n".join(json.dumps(answer) for answer in answers), "")
         for number in range(9):
-            if command == commands.write_file(commands.data_stamp(number)):
+            if command == commands.write_file(commands.data_stamp(number), len(stdin)):
                 self._save(stamps=self._state().get("stamps", {}) | {str(number): stdin.decode()})
             if command == commands.read_file(commands.data_stamp(number)):
                 return Result(0, self._state().get("stamps", {}).get(str(number), ""), "")
@@ -140,23 +156,60 @@ class FakeRemote:
             return Result(0, "\n".join(self._state().get("homes", {})), "")
         return Result(0, "", "")
 
-    def receive(self, command: str, sink: BinaryIO, *, timeout: float = 60) -> Result:
+    def _of_people(self, command: str) -> Result | None:
+        """Users and homes of a machine of 8 GiB."""
+        users, homes = self._state().get("users", {}), self._state().get("homes", {})
+        if command == commands.read_file(commands.USERS_FILE):
+            return Result(0, json.dumps({"version": 1, "users": users}) if users else "", "")
+        if command == people.MEASURE:
+            return Result(0, f"{8 * GIB}\n{100 * GIB}\n", "")
+        if command == commands.MAKE_HOMES:
+            self._save(homes={name: {} for name in users} | homes)
+            return Result(0, "", "")
+        for name in homes:
+            if command == people.remove_home(name):
+                self._save(homes={other: homes[other] for other in homes if other != name})
+                return Result(0, "", "")
+        restored = fake_homes.restore(command, homes, self._state().get("received", {}))
+        if restored is not None:
+            self._save(homes=restored[1])
+            return restored[0]
+        return fake_homes.survey(command, homes)
+
+    def receive(
+        self, command: str, sink: BinaryIO, *, timeout: float = 60, stdin: bytes = b""
+    ) -> Result:
         if command == commands.archive_certificates():
             return Result(0, "", "")
-        homes: dict[str, dict[str, str]] = self._state().get("homes", {})
-        for username, files in homes.items():
-            if command == commands.archive_home(username):
-                with tarfile.open(fileobj=sink, mode="w:gz") as archive:
-                    for name, text in files.items():
-                        member = tarfile.TarInfo(name)
-                        member.size = len(text.encode())
-                        archive.addfile(member, io.BytesIO(text.encode()))
-                return Result(0, "", "")
+        if command == materials.DELIVER:
+            sink.write(b"total 0\n")
+            return Result(0, "", "")
+        if command == hub.PREWARM:
+            names = sorted(self._state().get("users", {}))
+            said = [{"total": len(names)}, *({"name": n, "ok": True, "seconds": 1} for n in names)]
+            sink.write("".join(f"{json.dumps(line)}\n" for line in said).encode())
+            return Result(0, "", "")
+        answer = fake_homes.archive(command, self._state().get("homes", {}), sink)
+        if answer is not None:
+            return answer
         return Result(2, "", "no such home")
 
     def send_tree(self, source: Path, target: str, progress: Callable[[int, int], None]) -> None:
         files = self._state()["files"]
         files[target] = sorted(item.name for item in source.iterdir())
+        if (home := fake_homes.received(source, target)) is not None:
+            self._save(received=self._state().get("received", {}) | dict([home]))
+        self._save(files=files)
+
+    def fetch_tree(
+        self,
+        wanted: Sequence[Download],
+        target: str,
+        links: Links,
+        progress: Callable[[int, int], None],
+    ) -> None:
+        files = self._state()["files"]
+        files[target] = sorted(item.path for item in wanted)
         self._save(files=files)
 
     def host_key(self) -> str:
@@ -201,9 +254,30 @@ class FakeCloud:
 
     def healthy(self, url: str, ca: Path | None) -> None: ...
 
+    def certificate_until(self, url: str, ca: Path | None) -> datetime:
+        return datetime.now(UTC) + timedelta(days=89)
+
     def visitor(self, url: str, ca: Path | None, credential: Credential) -> FakeVisitor:
         (found,) = [item for item in self.provider.discover() if url.endswith(f":{_port(item.id)}")]
         return FakeVisitor(self.provider.read(found.id)["users"], credential)
+
+
+def _container(name: str) -> str:
+    return json.dumps({"name": f"/provision-{name}-1", "service": name, "state": "running"})
+
+
+HEALTHY = "\n".join(
+    [
+        "@@ containers",
+        *(_container(name).replace("{", "{{").replace("}", "}}") for name in SERVICES),
+        "@@ before\n@@ people",
+        '{{"error": "", "logins": {{}}, "users": []}}',
+        "@@ machine\ntime {now}\nload 0.1 0.1 0.1\ncores 16",
+        "MemTotal 67108864 kB\nMemAvailable 60000000 kB",
+        "@@ after\n@@ end\n",
+    ]
+)
+"""Nobody has logged in."""
 
 
 def _port(workshop_id: str) -> int:

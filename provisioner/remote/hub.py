@@ -20,10 +20,11 @@ from urllib.parse import quote, urlsplit
 
 import httpx
 from websockets.exceptions import WebSocketException
-from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Origin
 
 from provisioner.errors import NotReady, NotYet
+from provisioner.remote import messages
+from provisioner.remote.channels import Channels
 
 TIMEOUT = 60.0  # seconds for one request; an emulated server is slow
 NAVIGATE = {"Accept": "text/html", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
@@ -157,27 +158,27 @@ class Participant:
 
     def _xsrf(self, path: str) -> str:
         """The XSRF cookie that was set for `path`; there is one for the hub and one for Lab."""
-        for cookie in self._client.cookies.jar:
-            if cookie.name == "_xsrf" and cookie.path == path:
-                return cookie.value or ""
-        return ""
+        return xsrf(self._client.cookies, path)
 
-    @contextmanager
-    def _channels(self, kernel: str) -> Iterator[ClientConnection]:
+    def _channels(self, kernel: str) -> Channels:
         path = f"/user/{quote(self._name)}/api/kernels/{kernel}/channels"
         request = self._client.build_request("GET", path)
         token = self._xsrf(f"/user/{quote(self._name)}/")
         parts = urlsplit(self._site.url)
-        with connect(
+        return Channels(
             f"wss://{parts.netloc}{path}?session_id={uuid.uuid4().hex}&_xsrf={quote(token)}",
+            timeout=TIMEOUT,
             ssl=self._site.context(),
             origin=Origin(self._site.url),
             additional_headers={"Cookie": request.headers.get("Cookie", "")},
-            open_timeout=TIMEOUT,
-            max_size=None,
-            proxy=None,
-        ) as socket:
-            yield socket
+        )
+
+
+def xsrf(cookies: httpx.Cookies, path: str) -> str:
+    for cookie in cookies.jar:
+        if cookie.name == "_xsrf" and cookie.path == path:
+            return cookie.value or ""
+    return ""
 
 
 def _browser(site: Site) -> httpx.Client:
@@ -201,53 +202,21 @@ def _settled(answer: httpx.Response) -> None:
         raise NotReady(f"{answer.url.path} answers {answer.status_code}: {answer.text[:200]}")
 
 
-def _execute(socket: ClientConnection, code: str, timeout: float) -> str:
-    """Jupyter's messaging protocol, as far as one cell needs it."""
-    message = _execute_request(code)
-    wanted = message["header"]["msg_id"]
-    socket.send(json.dumps(message))
-    said: list[str] = []
+def _execute(socket: Channels, code: str, timeout: float) -> str:
+    """What the cell prints and returns."""
+    asked = messages.execute(code)
+    socket.send(asked.text)
     deadline = time.monotonic() + timeout
-    while True:
-        left = deadline - time.monotonic()
-        try:
+    try:
+        while True:
+            left = deadline - time.monotonic()
             if left <= 0:  # a cell that goes on printing is never silent
                 raise TimeoutError
-            reply = json.loads(socket.recv(timeout=left))
-        except TimeoutError:
-            raise NotReady(f"The cell had not finished after {timeout:.0f} s") from None
-        if reply.get("parent_header", {}).get("msg_id") != wanted:
-            continue
-        kind, content = reply["msg_type"], reply["content"]
-        if kind == "stream":
-            said.append(content["text"])
-        elif kind == "execute_result":
-            said.append(content["data"].get("text/plain", ""))
-        elif kind == "error":
-            raise NotReady(f"The cell failed: {content['ename']}: {content['evalue']}")
-        elif kind == "status" and content["execution_state"] == "idle":
-            return "".join(said)
-
-
-def _execute_request(code: str) -> dict[str, Any]:
-    return {
-        "channel": "shell",
-        "header": {
-            "msg_id": uuid.uuid4().hex,
-            "msg_type": "execute_request",
-            "username": "provision",
-            "session": uuid.uuid4().hex,
-            "version": "5.3",
-        },
-        "parent_header": {},
-        "metadata": {},
-        "content": {
-            "code": code,
-            "silent": False,
-            "store_history": False,
-            "user_expressions": {},
-            "allow_stdin": False,
-            "stop_on_error": True,
-        },
-        "buffers": [],
-    }
+            if asked.hear(socket.recv(timeout=left)):
+                return "".join(asked.said)
+    except TimeoutError:
+        raise NotReady(f"The cell had not finished after {timeout:.0f} s") from None
+    except messages.CellError as error:
+        raise NotReady(f"The cell failed: {error}") from None
+    except messages.KernelDied as error:
+        raise NotReady(f"The cell was not finished: {error}") from None

@@ -17,7 +17,8 @@ from pathlib import Path
 import paramiko
 
 from provisioner.errors import NotYet, Refused
-from provisioner.remote.ssh import Shell, words_of
+from provisioner.remote.ssh import Shell
+from provisioner.remote.words import words_of
 
 DEFAULT_PORT = 22
 DEFAULT_KEYS = ("id_ed25519", "id_ecdsa", "id_rsa")

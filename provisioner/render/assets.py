@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 from pathlib import Path
+from types import ModuleType
 
 _PACKAGE = Path(__file__).resolve().parent.parent
 
@@ -27,3 +29,8 @@ def asset_files(folder: str) -> dict[str, bytes]:
         for path in sorted(root.rglob("*"))
         if path.is_file() and "__pycache__" not in path.parts
     }
+
+
+def source_of(module: ModuleType) -> str:
+    """The text of a module that runs on the server."""
+    return inspect.getsource(module)

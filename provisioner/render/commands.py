@@ -12,7 +12,9 @@ from provisioner.render.bundle import DATA_ROOT, ROOT
 BUNDLE = f"{ROOT}/bundle"
 SECRETS = f"{ROOT}/secrets"
 USERS_FILE = f"{SECRETS}/users.json"
-HOME_VOLUME = "provision-home-"
+HOMES = f"{ROOT}/homes"
+"""A file system of its own; HOMES/USER/home and …/tmp are a person's."""
+
 CA_FILE = "/data/caddy/pki/authorities/local/root.crt"  # in the caddy container
 IMAGES = ("caddy", "hub", "notebook", "proxy")
 
@@ -32,20 +34,31 @@ def compose(*words: str) -> str:
     )
 
 
-def have_images(tag: str) -> str:
-    names = [f"provision-{name}:{tag}" for name in IMAGES]
-    return shlex.join(["docker", "image", "inspect", "--format", "{{.Id}}", *names])
+def have_images() -> str:
+    """Those that the machine's own bundle names: what is installed here may be another version."""
+    names = " ".join(f'"provision-{name}:$PROVISION_TAG"' for name in IMAGES)
+    return f". {BUNDLE}/.env && docker image inspect --format '{{{{.Id}}}}' {names}"
 
 
-def write_file(path: str, mode: str = "0600") -> str:
+def arrives(path: str, size: int) -> str:
+    """Keep stdin in `path`, all `size` bytes: a connection that is lost looks like its end."""
+    file = shlex.quote(path)
+    return (
+        f'cat > {file} && {{ [ "$(stat -c %s {file})" = {size} ]'
+        f" || {{ echo 'only a part arrived' >&2; false; }}; }}"
+    )
+
+
+def write_file(path: str, size: int, mode: str = "0600") -> str:
     """Replace `path` atomically with what comes on stdin, so that no secret is an argument.
 
-    Folders on the way that are missing are made, for root alone.
+    Only by the whole content, which is `size` bytes. Folders on the way that are missing are made,
+    for root alone.
     """
     staging = shlex.quote(f"{path}.new")
     return (
         f"umask 077 && mkdir -p {shlex.quote(path.rpartition('/')[0])}"
-        f" && cat > {staging} && chmod {mode} {staging}"
+        f" && {arrives(f'{path}.new', size)} && chmod {mode} {staging}"
         f" && sync {staging} && mv -f {staging} {shlex.quote(path)}"
     )
 
@@ -76,27 +89,19 @@ def read_file(path: str) -> str:
     return f"cat {shlex.quote(path)} 2> /dev/null || true"
 
 
+HOMES_WARNING = (
+    "journalctl --boot --unit provision-stack --output cat --no-pager 2> /dev/null"
+    " | grep -F 'make-homes: WARNING' | tail -n 1 || true"
+)
+"""What was found when room for the homes was made; nothing when all is well."""
+
+
 def service_states() -> str:
     return compose("ps", "--all", "--format", "json")
 
 
-def service_logs(service: str = "", *, tail: int = 200, follow: bool = False) -> str:
-    words = ["logs", "--no-color", "--timestamps", "--tail", str(tail)]
-    return compose(*words, *(["--follow"] if follow else []), *([service] if service else []))
-
-
-def container_logs(username: str, *, tail: int = 200, follow: bool = False) -> str:
-    words = ["docker", "logs", "--timestamps", "--tail", str(tail)]
-    return shlex.join([*words, *(["--follow"] if follow else []), f"jupyter-{username}"])
-
-
 def read_ca() -> str:
     return compose("exec", "-T", "caddy", "cat", CA_FILE)
-
-
-def participants_running() -> str:
-    """One JSON object a line for each participant's container, stopped ones too."""
-    return "docker ps --all --filter name=^jupyter- --format json"
 
 
 def participants_usage() -> str:
@@ -106,28 +111,24 @@ def participants_usage() -> str:
     )
 
 
+MAKE_HOMES = f"{ROOT}/make-homes"
+"""Gives everybody in users.json a home with its limit, as each start of the bundle does."""
+
+
+def mount_homes() -> str:
+    """Nothing happens where they are mounted, or where there are none yet."""
+    return f"test ! -x {MAKE_HOMES} || {MAKE_HOMES} mount"
+
+
+def home_folder(username: str) -> str:
+    return f"{HOMES}/{username}/home"
+
+
 def list_homes() -> str:
     """User names that have a home, one a line; from the disk alone, whether or not Docker runs."""
     return (
-        f"cd /var/lib/docker/volumes && for home in {HOME_VOLUME}*; do "
-        f'[ ! -d "$home" ] || echo "${{home#{HOME_VOLUME}}}"; done'
-    )
-
-
-def archive_home(username: str) -> str:
-    """A gzip'd tar of one home on stdout, without what can be downloaded again.
-
-    tar's code 1 means that a file changed while it was read: people may be at work.
-    """
-    folder = f"/var/lib/docker/volumes/{HOME_VOLUME}{username}/_data"
-    return (
-        shlex.join(
-            [
-                *("tar", "--create", "--gzip", "--warning=no-file-changed"),
-                *("--exclude=./.cache", "--directory", folder, "."),
-            ]
-        )
-        + " || test $? -eq 1"
+        f"{{ {mount_homes()}; }} && {{ test ! -d {HOMES} || (cd {HOMES}"
+        ' && for home in */home; do [ ! -d "$home" ] || echo "${home%/home}"; done); }'
     )
 
 
@@ -144,6 +145,8 @@ def set_deadline(at: datetime) -> str:
         " && systemctl daemon-reload && systemctl restart provision-deadline.timer"
     )
 
+
+READ_DEADLINE = "sed -n 's/^OnCalendar=//p' /etc/systemd/system/provision-deadline.timer"
 
 CADDY_VOLUME = "provision-caddy-data"
 _CADDY_DATA = f"/var/lib/docker/volumes/{CADDY_VOLUME}/_data"
@@ -162,8 +165,10 @@ def archive_certificates() -> str:
     )
 
 
-def put_certificates() -> str:
+def put_certificates(size: int) -> str:
     """Put a tar from stdin into Caddy's volume; what Caddy already has is newer, and stays.
+
+    A part of a tar, less than `size` bytes, would be taken for what Caddy has: nothing of it is.
 
     The volume is made as Compose would make it, or Compose warns that it is a stranger's.
     """
@@ -173,7 +178,14 @@ def put_certificates() -> str:
             *("--label", "com.docker.compose.volume=caddy-data", CADDY_VOLUME),
         ]
     )
+    archive = f"{SECRETS}/certificates.tar"
     extract = shlex.join(
-        ["tar", "--extract", "--no-same-owner", "--skip-old-files", "--directory", _CADDY_DATA]
+        [
+            *("tar", "--extract", "--no-same-owner", "--skip-old-files"),
+            *("--file", archive, "--directory", _CADDY_DATA),
+        ]
     )
-    return f"{create} > /dev/null && umask 077 && {extract}"
+    return (
+        f"umask 077 && trap 'rm -f {archive}' EXIT && mkdir -p {SECRETS}"
+        f" && {arrives(archive, size)} && {create} > /dev/null && {extract}"
+    )

@@ -39,9 +39,9 @@ def render_user_data(
     ssh_public_key: str,
     host_key_private: str,
     host_key_public: str,
-    bundle: Bundle,
 ) -> bytes:
-    """The cloud-config, gzip'd; the same input gives the same bytes.
+    """The cloud-config, gzip'd; the same input gives the same bytes. The bundle follows over SSH
+    (delivery.py).
 
     Raises Refused when it is larger than `LIMIT`.
     """
@@ -52,7 +52,7 @@ def render_user_data(
         "ssh_public_key": ssh_public_key,
         "host_key_private": host_key_private,
         "host_key_public": host_key_public,
-        "files": machine_files(host_key_public) + bundle_files(bundle),
+        "files": machine_files(host_key_public),
     }
     text = _template().render(values)
     _compare(yaml.safe_load(text), values)
@@ -68,11 +68,15 @@ def machine_files(host_key_public: str) -> list[File]:
     return [
         File(f"{ROOT}/injected-host-key.pub", host_key_public.strip() + "\n", "0644"),
         from_asset(f"{ROOT}/bootstrap.sh", "bootstrap.sh", "0755"),
+        from_asset(f"{ROOT}/make-homes", "make-homes", "0755"),
         from_asset(f"{ROOT}/isolate", "isolate", "0755"),
         from_asset(f"{ROOT}/rotate-host-key", "rotate-host-key", "0755"),
         from_asset("/etc/ssh/sshd_config.d/10-provision.conf", "sshd.conf", "0644"),
-        from_asset(
-            "/etc/systemd/system/provision-stack.service", "provision-stack.service", "0644"
+        *(
+            from_asset(
+                f"/etc/systemd/system/provision-{unit}.service", f"provision-{unit}.service", "0644"
+            )
+            for unit in ("bootstrap", "stack")
         ),
     ]
 
@@ -130,6 +134,6 @@ def _compressed(text: str) -> bytes:
     if len(data) > LIMIT:
         raise Refused(
             f"The user-data is {len(data):,} bytes compressed; clouds accept {LIMIT:,}",
-            hint="shorten the environment (python, apt, variables) in workshop.toml",
+            hint="this is a bug: its size does not depend on your settings",
         )
     return data

@@ -82,7 +82,8 @@ def restore(tools: Tools, name: str, site: str, tls: TlsOptions, remote: Remote)
         for path, content in saved.files.items()
         if good or PurePosixPath(path).parts[1] == "acme"
     }
-    result = remote.run(commands.put_certificates(), stdin=_tar(files))
+    archive = _tar(files)
+    result = remote.run(commands.put_certificates(len(archive)), stdin=archive)
     if not result.ok:
         tools.reporter.warn(f"The kept certificate was not put back: {result.err.strip()}")
     return good and result.ok

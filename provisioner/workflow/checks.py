@@ -13,16 +13,24 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from provisioner.errors import NotReady, NotYet
-from provisioner.models import Credential, Result, Server, ServerState
+from provisioner.models import Bundle, Credential, Result, Server, ServerState
 from provisioner.protocols import Bootstraps, Remote, Visitor
 from provisioner.render import commands
+from provisioner.render.bootstrap import MARK, STATE, Bootstrap, parse_state
 from provisioner.store import Folder, Record, write_private
 from provisioner.workflow.tools import Tools, quietly
+from provisioner.workflow.waiting import wait_for
 
 if TYPE_CHECKING:
     from typing import Self
 
 SLOW_FACTOR = 6
+READ_BUDGET = 60.0
+"""Seconds for a line of text over a connection that may break."""
+
+STANDSTILL = 900.0
+"""Seconds without a word from the bootstrap: longer than five attempts at a mirror that is away."""
+
 ALIVE_EVERY = 3.0
 """Seconds between two looks at the machine while something else is waited for."""
 
@@ -40,9 +48,11 @@ class Climb:
     server: Server
     credential: Credential  # of the participant who tries it out
     data_paths: tuple[str, ...] = ()
-    image_key: str = ""
+    bundle: Bundle | None = None
     hostname: str = ""  # "": participants use the address
     seen_alive: float = field(default=-math.inf, repr=False)  # clock time of the last look
+    moved: tuple[float, object] = field(default=(0.0, None), repr=False)
+    """When the bootstrap was last seen to move, by the clock, and what it said then."""
     _remote: Remote | None = field(default=None, repr=False)
     _visitor: Visitor | None = field(default=None, repr=False)
 
@@ -59,11 +69,26 @@ class Climb:
             self._visitor = self.tools.web.visitor(self.record.url, ca, self.credential)
         return self._visitor
 
+    def advance(self, **changes: object) -> None:
+        """Write what has come about to the record."""
+        self.record = self.tools.store.save(self.record.but(**changes))
+
     def reconnect(self) -> None:
         """Drop the connection: the next rung opens a new one."""
         if self._remote is not None:
             quietly(self._remote.close)
             self._remote = None
+
+    def read(self, path: str) -> str:
+        """A file of the server, nothing when it is not there; over a new connection if need be."""
+
+        def look() -> str:
+            found = _ask(self, commands.read_file(path))
+            if not found.ok:
+                raise NotYet(f"the server did not say what is in {path}")
+            return found.out
+
+        return wait_for(look, budget=READ_BUDGET, clock=self.tools.clock)
 
     def __enter__(self) -> Self:
         return self
@@ -132,9 +157,31 @@ def cloud_init_done(climb: Climb) -> None:
 
 
 def bootstrap_done(climb: Climb) -> None:
+    """An image that is large may take long; one that stands still is not waited for as long."""
     provider = climb.tools.provider
-    if isinstance(provider, Bootstraps):
-        provider.bootstrapped(climb.record.id)
+    try:
+        if isinstance(provider, Bootstraps):
+            provider.bootstrapped(climb.record.id)
+        elif not (seen := look_at_bootstrap(climb)).missing:  # an earlier version's machine
+            seen.must_be_done(climb.record.name)
+    except NotYet as error:
+        _refuse_standstill(climb, error)
+        raise
+
+
+def look_at_bootstrap(climb: Climb) -> Bootstrap:
+    return parse_state(_ask(climb, STATE).out)
+
+
+def _refuse_standstill(climb: Climb, error: NotYet) -> None:
+    now, says = climb.tools.clock.monotonic(), (error.message, error.details)
+    if climb.moved[1] != says:
+        climb.moved = (now, says)
+    quiet = STANDSTILL * (SLOW_FACTOR if climb.server.slow else 1)
+    if now - climb.moved[0] >= quiet:
+        raise NotReady(
+            f"nothing new for {quiet / 60:.0f} min: {error.message}", details=error.details
+        )
 
 
 def docker_answers(climb: Climb) -> None:
@@ -144,7 +191,7 @@ def docker_answers(climb: Climb) -> None:
 
 
 def images_present(climb: Climb) -> None:
-    if not _ask(climb, commands.have_images(climb.image_key)).ok:
+    if not _ask(climb, commands.have_images()).ok:
         raise NotYet("the container images are not there")
 
 
@@ -223,10 +270,10 @@ BOOTSTRAP = (
         "The machine is prepared",
         bootstrap_done,
         "provision ssh {name} -- sudo cat /var/log/provision-bootstrap.log",
-        900,
+        2700,
     ),
 )
-"""In the place of CLOUD_INIT where the machine was there before."""
+"""Docker, and the container images; the budget is of all of it, STANDSTILL of each part."""
 
 ENGINE = (
     Rung(
@@ -240,8 +287,9 @@ ENGINE = (
         "images",
         "The container images are there",
         images_present,
-        "provision ssh {name} -- sudo docker images",
-        900,
+        "provision ssh {name} -- sudo docker images; to have them made again: "
+        f"provision ssh {{name}} -- sudo rm {MARK}, and provision launch {{name}}",
+        60,
     ),
 )
 

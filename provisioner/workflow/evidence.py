@@ -7,10 +7,11 @@ import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
+from provisioner import buildlog
 from provisioner.errors import ProvisionError
 from provisioner.models import Phase
 from provisioner.protocols import ConsoleLog
-from provisioner.render import commands
+from provisioner.render import commands, looking
 from provisioner.store import Record, write_private
 from provisioner.workflow.checks import Climb
 from provisioner.workflow.tools import Tools
@@ -21,7 +22,7 @@ SOURCES = (
     ("cloud-init-status.json", commands.CLOUD_INIT_STATUS),
     ("cloud-init-output.log", commands.CLOUD_INIT_LOG),
     ("bootstrap.log", commands.BOOTSTRAP_LOG),
-    ("bundle.log", commands.service_logs()),
+    ("bundle.log", looking.logs([], tail=200)),
     ("services.json", commands.service_states()),
 )
 
@@ -43,10 +44,21 @@ def collect(climb: Climb) -> list[str]:
     for name, text in texts.items():
         if text:
             write_private(climb.folder.logs / name, text)
-    for name in ("bundle.log", "bootstrap.log", "cloud-init-output.log", "console.log"):
-        if lines := _tail(texts.get(name, "")):
+    for name in _order(climb.record.phase):
+        text = texts.get(name, "")
+        if built := buildlog.failure(text.splitlines()):
+            return [f"the build that failed, from {name}:", *built.words]
+        if lines := _tail(text):
             return [f"the end of {name}:", *lines]
     return []
+
+
+def _order(phase: Phase) -> tuple[str, ...]:
+    """Before there is an engine, the bundle's log says no more than that."""
+    machine = ("bootstrap.log", "cloud-init-output.log")
+    early = phase in {Phase.PREPARING, Phase.CREATING, Phase.BOOTING}
+    first = (*machine, "bundle.log") if early else ("bundle.log", *machine)
+    return (*first, "console.log")
 
 
 def _tail(text: str) -> list[str]:

@@ -47,7 +47,7 @@ def settle(tools: Tools, record: Record) -> Record | None:
 
 def _expired(tools: Tools, record: Record) -> Record:
     """The record with its phase, unless another command is writing it."""
-    with contextlib.suppress(Busy), tools.store.lock(record.name, "status"):
+    with contextlib.suppress(Busy), tools.store.lock(record.name, "status", wait=0):
         now = tools.store.load(record.name)
         if now is not None and now.id == record.id and now.phase is not Phase.EXPIRED:
             record = tools.store.save(now.but(phase=Phase.EXPIRED))

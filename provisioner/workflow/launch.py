@@ -11,11 +11,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from provisioner import keys
-from provisioner.errors import NotReady, NotYet, ProvisionError, Refused, UsageError
+from provisioner.errors import Interrupted, NotReady, NotYet, ProvisionError, Refused
 from provisioner.models import (
     Credential,
     Phase,
-    Result,
     Server,
     ServerState,
     Spec,
@@ -23,7 +22,6 @@ from provisioner.models import (
 )
 from provisioner.protocols import Bakes, Bootstraps, Discovers, Instructs, Remote
 from provisioner.render import commands
-from provisioner.render.known_hosts import known_hosts_lines, pinned_keys
 from provisioner.render.site import site_files
 from provisioner.settings import Settings, recorded
 from provisioner.store import (
@@ -34,7 +32,7 @@ from provisioner.store import (
     read_events,
     write_private,
 )
-from provisioner.workflow import certificates, planning
+from provisioner.workflow import certificates, planning, preparing
 from provisioner.workflow.checks import (
     BOOTSTRAP,
     CLOUD_INIT,
@@ -53,14 +51,16 @@ from provisioner.workflow.checks import (
 )
 from provisioner.workflow.data import send_data
 from provisioner.workflow.evidence import collect
+from provisioner.workflow.hashes import known_hashes
+from provisioner.workflow.materials import gather_first, send_materials
+from provisioner.workflow.measured import data_bytes
 from provisioner.workflow.pinning import pin
+from provisioner.workflow.preparing import must
+from provisioner.workflow.prewarm import prewarm_launched
+from provisioner.workflow.repeated import refuse_changes
 from provisioner.workflow.teardown import TeardownOptions, tear_down_locked
 from provisioner.workflow.tools import Tools
 from provisioner.workflow.waiting import wait_for
-
-REPEATABLE = frozenset({"expires"})
-"""Settings that may differ when a launch is repeated: the deadline stays as it was recorded."""
-
 
 POINT_BUDGET = 60.0
 """Seconds for a keeper of names that is busy or away for a moment."""
@@ -80,8 +80,7 @@ def launch(tools: Tools, settings: Settings, *, base_image: str) -> Launched:
     """
     with tools.store.lock(settings.name, "launch"):
         record, spec, settings = _begin(tools, settings, base_image)
-        if isinstance(tools.provider, Bakes):
-            tools.provider.bake(spec, tools.reporter)
+        gather_first(tools, record, settings)  # what is wrong with them costs no machine
         record, server = _create(tools, record, spec)
         return _ascend_all(tools, record, settings, spec, server)
 
@@ -100,7 +99,9 @@ def _ascend_all(
     with _climb(tools, record, settings, spec, folder, server) as climb:
         try:
             return _make_ready(climb, settings)
-        except (NotReady, Refused) as error:  # a refusal in mid-ladder: a machine exists
+        except Interrupted:
+            raise
+        except ProvisionError as error:  # whatever its kind: a machine exists
             raise _failed(climb, error) from None
 
 
@@ -117,14 +118,23 @@ def _begin(tools: Tools, settings: Settings, base_image: str) -> tuple[Record, S
         record = None
     if record is None:
         _refuse_strangers(tools, settings.name)
-        made = planning.draft(tools.store, tools.provider, settings, base_image=base_image)
-        planning.refuse_errors(planning.check(tools, settings, made.spec), name=settings.name)
+        size = data_bytes(tools, settings)
+        made = planning.draft(
+            tools.store, tools.provider, settings, base_image=base_image, data=size
+        )
+        findings = planning.check(tools, settings, made.spec)
+        planning.refuse_errors(findings, name=settings.name, warn=tools.reporter.warn)
         price = planning.quote(tools, made.spec)
         record = made.record.but(hourly=price.hourly if price else None)
         return tools.store.create(record, made.files), made.spec, settings
-    _refuse_changes(record, settings)
-    settings = recorded(record.settings)
+    refuse_changes(record, settings)
+    asked, settings = settings, recorded(record.settings)
     tools.reporter.note(f"Workshop {record.name!r} exists ({record.phase}); going on from there")
+    if "expires" in asked.model_fields_set and asked.expires != record.settings.get("expires"):
+        tools.reporter.note(
+            f"Its deadline stays {local_time(record.expires_at)}; to move it: "
+            f"provision extend {record.name} {asked.expires}"
+        )
     folder = tools.store.folder(record.name)
     return record, planning.respec(record, settings, folder, tools.provider), settings
 
@@ -160,24 +170,12 @@ def _refuse_strangers(tools: Tools, name: str) -> None:
         )
 
 
-def _refuse_changes(record: Record, asked: Settings) -> None:
-    wanted = asked.model_dump(mode="json")
-    has = recorded(record.settings).model_dump(mode="json")
-    changed = [key for key, value in wanted.items() if key not in REPEATABLE and has[key] != value]
-    if asked.provider != record.provider or changed:
-        raise UsageError(
-            f"Workshop {record.name!r} exists already, with other settings:",
-            details=tuple(
-                f"{key}: it has {has[key]!r}, you ask for {wanted[key]!r}" for key in changed
-            ),
-            hint=f"launch under another name, or first: provision teardown {record.name}",
-        )
-
-
 def _create(tools: Tools, record: Record, spec: Spec) -> tuple[Record, Server]:
     """Raises Refused when the machine that this record tells of is gone: another one would have
     other keys, and none of what people made."""
     if record.phase in {Phase.PREPARING, Phase.CREATING}:
+        if isinstance(tools.provider, Bakes):
+            tools.provider.bake(spec, tools.reporter)
         record = tools.store.save(record.but(phase=Phase.CREATING))
     elif (server := tools.provider.find(record.id)) is None or server.ended:
         why = f": {server.why}" if server and server.why else ""
@@ -204,7 +202,7 @@ def _climb(
         server=server,
         credential=first,
         data_paths=planning.data_paths(settings),
-        image_key=spec.bundle.image_key,
+        bundle=spec.bundle,
         hostname=spec.hostname,
     )
 
@@ -212,26 +210,36 @@ def _climb(
 def _make_ready(climb: Climb, settings: Settings) -> Launched:
     """The runbook, from a machine that was asked for to a participant's first cell."""
     tools, folder = climb.tools, climb.folder
+    people_work = climb.record.phase is Phase.READY  # so it stays, whatever is found
     ascend(climb, MACHINE)
     _name(climb)
     ascend(climb, SSH)
-    if isinstance(tools.provider, Bootstraps):
-        ascend(climb, BOOTSTRAP)
-    else:
-        _replace_host_key(climb)
+    kind = kind_of(climb.record, climb.server)
+    if not isinstance(tools.provider, Bootstraps):
+        preparing.replace_host_key(climb, kind=kind)
+        failed_before = preparing.bootstrap_failed(climb)
+        preparing.send_bundle(climb, kind=kind)
         ascend(climb, CLOUD_INIT)
+        preparing.begin_again(climb, failed_before=failed_before)
+    ascend(climb, BOOTSTRAP)
     ascend(climb, ENGINE)
-    _advance(climb, phase=Phase.STARTING)
-    send_data(climb, settings.data_folders(), kind=kind_of(climb.record, climb.server))
+    if not people_work:
+        climb.advance(phase=Phase.STARTING)
+    send_data(climb, settings.data_sources(), kind=kind)
+    send_materials(climb, settings, kind=kind)
     if tools.dns is not None and climb.hostname:
         ascend(climb, NAME)  # before Caddy asks for a certificate, or the first try is wasted
     credentials = _hand_over(climb, settings.tls_options())
     ascend(climb, SERVICES)
+    _tell_of_homes(climb)
     _know_authority(climb, settings.tls_options())
     ascend(climb, WEB)
     _keep_certificates(climb, settings.tls_options())
     ascend(climb, PARTICIPANT)
-    _advance(climb, phase=Phase.READY, ready_at=datetime.now(UTC).replace(microsecond=0))
+    if not people_work:
+        climb.advance(phase=Phase.READY, ready_at=datetime.now(UTC).replace(microsecond=0))
+    if settings.prewarm and not people_work:
+        prewarm_launched(tools, climb.record, climb.server, kind=kind)
     timings = step_seconds(read_events(folder.events))
     tools.store.event(climb.record.name, step="ready", event="end", outcome="ok")
     return Launched(climb.record, credentials, timings)
@@ -241,7 +249,7 @@ def _name(climb: Climb) -> None:
     """From now on the machine has an address: pin it, and make the host name lead to it."""
     record, server, dns = climb.record, climb.server, climb.tools.dns
     pin(climb.tools.provider, climb.folder, server)
-    _advance(climb, server=server, site=planning.site_of(climb.hostname, server.address))
+    climb.advance(server=server, site=planning.site_of(climb.hostname, server.address))
     if dns is None or not climb.hostname:
         return
     title = f"{climb.hostname} leads to {server.address}"
@@ -256,6 +264,17 @@ def _name(climb: Climb) -> None:
             raise NotReady(error.message, hint=error.hint, details=error.details) from None
     if isinstance(dns, Instructs):
         climb.tools.reporter.note(dns.instruction(climb.hostname, server.address))
+
+
+def _tell_of_homes(climb: Climb) -> None:
+    """Room that could not be reserved is worth a word now, not when the disk is full."""
+    try:
+        words = climb.remote.run(commands.HOMES_WARNING).out.strip()
+    except NotYet:
+        climb.reconnect()
+        return
+    if words:
+        climb.tools.reporter.warn(words)
 
 
 def _know_authority(climb: Climb, tls: TlsOptions) -> None:
@@ -292,50 +311,6 @@ def kind_of(record: Record, server: Server) -> str:
     return f"{record.provider}{' (emulated)' if server.slow else ''}"
 
 
-def _replace_host_key(climb: Climb) -> None:
-    """Swap the key that rode in user-data for one that never left the machine.
-
-    The new one is pinned before it is put to use, beside the old one, so that a kill between any
-    two lines leaves a machine that can be reached.
-    """
-    if climb.record.host_key_replaced:
-        return
-    server, folder = climb.server, climb.folder
-    kind = kind_of(climb.record, server)
-    title = "The machine has its own host key"
-    with climb.tools.step(climb.record.name, "host-key", title, kind=kind):
-        prepared = climb.remote.run(commands.PREPARE_HOST_KEY)
-        words = prepared.out.split()
-        if not prepared.ok or len(words) < 2 or words[0] != "ssh-ed25519":
-            raise NotReady("the machine could not make a host key", details=(prepared.err.strip(),))
-        new = f"{words[0]} {words[1]}"
-        pins = pinned_keys(folder.known_hosts.read_text(encoding="utf-8"))
-        both = [new, *(pin for pin in pins if pin != new)]
-        write_private(folder.known_hosts, known_hosts_lines(server.ssh_host, server.ssh_port, both))
-        committed = climb.remote.run(commands.COMMIT_HOST_KEY)
-        if not committed.ok:
-            raise NotReady(
-                "the machine could not take its new host key", details=(committed.err.strip(),)
-            )
-        climb.reconnect()
-        wait_for(
-            lambda: _proves(climb, new),
-            budget=60 * (SLOW_FACTOR if server.slow else 1),
-            clock=climb.tools.clock,
-        )
-        write_private(
-            folder.known_hosts, known_hosts_lines(server.ssh_host, server.ssh_port, [new])
-        )
-        folder.host_key.unlink(missing_ok=True)
-        _advance(climb, host_key_replaced=True)
-
-
-def _proves(climb: Climb, key: str) -> None:
-    if climb.remote.host_key() != key:
-        climb.reconnect()
-        raise NotYet("the machine still answers with its first host key")
-
-
 def _hand_over(climb: Climb, tls: TlsOptions) -> tuple[Credential, ...]:
     """The full sheet to the operator's folder; hashes, site and certificates to the server.
 
@@ -349,9 +324,9 @@ def _hand_over(climb: Climb, tls: TlsOptions) -> tuple[Credential, ...]:
         for path, content in site_files(record.site, tls, read=_read).items():
             _put(remote, f"{commands.SECRETS}/{path}", content)
         certificates.restore(climb.tools, record.name, record.site, tls, remote)
-        hashed = {item.person.username: keys.hash_password(item.password) for item in credentials}
+        hashed = keys.hashes(credentials, known_hashes(remote))
         _put(remote, commands.USERS_FILE, commands.users_json(hashed, credentials))
-        _must(remote.run(commands.RESTART_STACK), "the bundle could not be started")
+        must(remote.run(commands.RESTART_STACK), "the bundle could not be started")
     return credentials
 
 
@@ -361,26 +336,19 @@ def _keep_certificates(climb: Climb, tls: TlsOptions) -> None:
 
 
 def _put(remote: Remote, path: str, content: bytes) -> None:
-    _must(remote.run(commands.write_file(path), stdin=content), f"{path} could not be written")
-
-
-def _must(result: Result, words: str) -> None:
-    if not result.ok:
-        raise NotReady(words, details=(result.err.strip(),))
+    sent = remote.run(commands.write_file(path, len(content)), stdin=content)
+    must(sent, f"{path} could not be written")
 
 
 def _read(path: str) -> bytes:
     return Path(path).read_bytes()
 
 
-def _advance(climb: Climb, **changes: object) -> None:
-    climb.record = climb.tools.store.save(climb.record.but(**changes))
-
-
 def _failed(climb: Climb, error: ProvisionError) -> ProvisionError:
     """Save what explains the failure, and say where it is; the machine stays for inspection."""
     lines = collect(climb)
-    _advance(climb, phase=Phase.FAILED, failure=error.message)
+    if climb.record.phase is not Phase.READY:  # people work in one that was ready: see `users`
+        climb.advance(phase=Phase.FAILED, failure=error.message)
     return NotReady(
         f"{error.message}",
         details=(*error.details, *lines, f"logs are in {climb.folder.logs}"),

@@ -21,7 +21,8 @@ STOP_BUDGET = 300.0
 def stop(tools: Tools, record: Record) -> Record:
     """Switch the machine off. Raises Refused, NotReady when it does not rest in time, Busy."""
     pauses = _pauses(tools)
-    with tools.store.lock(record.name, "stop"):
+    name = record.name
+    with tools.store.lock(name, "stop"), tools.store.lock_homes(name, "stop"):
         server = tools.provider.find(record.id)
         if server is None:
             raise Refused(

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import getpass
 import platform
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from provisioner import keys, sizing
 from provisioner.errors import ProvisionError, Refused
@@ -25,13 +27,18 @@ from provisioner.models import (
 from provisioner.protocols import HasCapacity, Provider, Quotes
 from provisioner.render.bundle import render_bundle
 from provisioner.render.known_hosts import pinned_keys
+from provisioner.render.materials import about
 from provisioner.render.userdata import render_user_data
 from provisioner.settings import Settings, parse_expiry, recorded
 from provisioner.store import Folder, Record, Store, credentials_csv, read_credentials
 from provisioner.tls import check_tls
+from provisioner.workflow import materials
+from provisioner.workflow.measured import measure
 from provisioner.workflow.tools import Tools
 
 MANY_CORES = 64
+NOT_RECORDED: Any = {"sheet": {"wifi_password"}}
+"""A record holds no secret. Cards are printed where workshop.toml is, which has this one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +58,13 @@ def site_of(hostname: str, address: str) -> str:
     return "localhost" if address in {"127.0.0.1", "::1"} else address
 
 
-def draft(store: Store, provider: Provider, settings: Settings, *, base_image: str) -> Draft:
-    """Everything of a new workshop, made in memory; nothing is written."""
+def draft(
+    store: Store, provider: Provider, settings: Settings, *, base_image: str, data: int = 0
+) -> Draft:
+    """Everything of a new workshop, made in memory; nothing is written.
+
+    `data` is the size of what is shared, in bytes: see measured.py.
+    """
     now = datetime.now(UTC).replace(microsecond=0)
     people = settings.people()
     record = Record(
@@ -64,8 +76,9 @@ def draft(store: Store, provider: Provider, settings: Settings, *, base_image: s
         expires_at=parse_expiry(settings.expires, now=now),
         people=people,
         site=settings.dns.hostname,
-        settings=settings.model_dump(mode="json"),
+        settings=settings.model_dump(mode="json", exclude=NOT_RECORDED),
         base_image=base_image,
+        data_bytes=data,
     )
     credentials = keys.new_credentials(people, shared=settings.login.mode == "shared")
     own, host = keys.new_key_pair(), keys.new_key_pair()
@@ -81,11 +94,13 @@ def draft(store: Store, provider: Provider, settings: Settings, *, base_image: s
     return Draft(record, spec, credentials, files)
 
 
-def outline(store: Store, provider: Provider, settings: Settings, *, base_image: str) -> Draft:
+def outline(
+    store: Store, provider: Provider, settings: Settings, *, base_image: str, data: int = 0
+) -> Draft:
     """What a launch would make, or go on with when there is a workshop of this name."""
     record = store.load(settings.name)
     if record is None:
-        return draft(store, provider, settings, base_image=base_image)
+        return draft(store, provider, settings, base_image=base_image, data=data)
     folder = store.folder(record.name)
     credentials = read_credentials(folder.credentials, record.people)
     spec = respec(record, recorded(record.settings), folder, provider)
@@ -105,13 +120,16 @@ def make_spec(
         limits=settings.limits(),
         environment=settings.environment_for(record.base_image),
         network=settings.network_options(),
-        data=settings.data_folders(),
+        data=settings.data_sources(),
+        culling=settings.culling_options(),
+        materials=about(settings.materials_source()),
+        notices=settings.notice.before,
     )
     return Spec(
         id=record.id,
         name=record.name,
         folder=folder.path,
-        size=machine_size(settings, provider),
+        size=machine_size(settings, provider, record.data_bytes),
         user_data=render_user_data(
             name=record.name,
             id=record.id,
@@ -119,7 +137,6 @@ def make_spec(
             ssh_public_key=ssh_public_key,
             host_key_private=str(host.private),
             host_key_public=host.public,
-            bundle=bundle,
         ),
         bundle=bundle,
         environment=settings.environment_for(record.base_image),
@@ -146,9 +163,10 @@ def respec(record: Record, settings: Settings, folder: Folder, provider: Provide
     return make_spec(record, settings, folder, provider, public, host)
 
 
-def machine_size(settings: Settings, provider: Provider) -> Size:
+def machine_size(settings: Settings, provider: Provider, data: int) -> Size:
     cores = provider.available().cores if isinstance(provider, HasCapacity) else MANY_CORES
-    return sizing.machine_for(len(settings.people()), settings.limits(), cores=cores)
+    people, limits = len(settings.people()), settings.limits()
+    return sizing.machine_for(people, limits, cores=cores, data=data)
 
 
 def check(tools: Tools, settings: Settings, spec: Spec) -> Findings:
@@ -157,7 +175,8 @@ def check(tools: Tools, settings: Settings, spec: Spec) -> Findings:
     tls, now = settings.tls_options(), datetime.now(UTC)
     site = site_of(hostname, settings.local.bind if settings.provider == "local" else "")
     return (
-        *_check_data(settings),
+        *_check_data(tools, settings),
+        *materials.check(tools, settings),
         *_check_capacity(settings, provider, spec),
         *provider.check(spec),
         *check_tls(tls, site, now, _read, until=spec.expires_at),
@@ -183,8 +202,13 @@ def errors(findings: Findings) -> list[Finding]:
     return [item for item in findings if item.severity is Severity.ERROR]
 
 
-def refuse_errors(findings: Findings, *, name: str) -> None:
-    """Raises Refused with every error among `findings`, not just the first."""
+def refuse_errors(
+    findings: Findings, *, name: str, warn: Callable[[str], None] = lambda _: None
+) -> None:
+    """Raises Refused with every error among `findings`, not just the first. Warnings are told."""
+    for item in findings:
+        if item.severity is Severity.WARNING:
+            warn(f"{item.subject}: {item.message}")
     found = errors(findings)
     if not found:
         return
@@ -196,19 +220,10 @@ def refuse_errors(findings: Findings, *, name: str) -> None:
     )
 
 
-def _check_data(settings: Settings) -> Findings:
-    findings = []
-    for folder in settings.data_folders():
-        if not folder.source.is_dir():
-            findings.append(
-                Finding(
-                    Severity.ERROR,
-                    "data",
-                    f"the folder {folder.source} for {folder.path} does not exist",
-                    f"make it, or change [[data]] source for {folder.path}",
-                )
-            )
-    return tuple(findings)
+def _check_data(tools: Tools, settings: Settings) -> Findings:
+    return tuple(
+        finding for source in settings.data_sources() for finding in measure(tools, source).findings
+    )
 
 
 def _check_capacity(settings: Settings, provider: Provider, spec: Spec) -> Findings:
@@ -228,14 +243,15 @@ def _check_capacity(settings: Settings, provider: Provider, spec: Spec) -> Findi
                 _ways_out(share, "--memory", "memory"),
             )
         )
-    if people * limits.disk + sizing.SYSTEM_DISK > free.disk:
-        fit = sizing.people_that_fit(free.disk, share=limits.disk, system=sizing.SYSTEM_DISK)
-        share = sizing.share_that_fits(free.disk, people, system=sizing.SYSTEM_DISK)
+    if spec.size.disk > free.disk:
+        data = sizing.data_on(spec.size.disk, people, limits)
+        fit = sizing.people_on_disk(free.disk, limits, data)
+        share = sizing.share_on_disk(free.disk, people, limits, data)
         findings.append(
             Finding(
                 Severity.ERROR,
                 "disk",
-                f"{sizing.explain_disk(people, limits)}; this machine has "
+                f"{sizing.explain_disk(people, limits, data)}; this machine has "
                 f"{sizing.format_size(free.disk)} free: {_fit(fit, settings)}",
                 _ways_out(share, "--disk", "disk"),
             )
@@ -259,4 +275,4 @@ def _ways_out(share: int, flag: str, what: str) -> str:
 
 
 def data_paths(settings: Settings) -> tuple[str, ...]:
-    return tuple(folder.path for folder in settings.data_folders())
+    return tuple(folder.path for folder in settings.data_sources())

@@ -7,12 +7,23 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
 from provisioner.errors import ProvisionError
 from provisioner.models import Credential, Server
-from provisioner.protocols import Clock, Dns, Provider, Remote, Reporter, Step, Visitor
+from provisioner.protocols import (
+    Clock,
+    Dns,
+    Downloads,
+    Provider,
+    Remote,
+    Reporter,
+    Repositories,
+    Step,
+    Visitor,
+)
 from provisioner.store import Folder, Store
 from provisioner.workflow.waiting import SystemClock
 
@@ -30,6 +41,10 @@ class Web(Protocol):
         """Raises NotYet while the hub does not answer over a verified chain."""
         ...
 
+    def certificate_until(self, url: str, ca: Path | None) -> datetime:
+        """When the certificate that is shown there ends. Raises NotYet like `healthy`."""
+        ...
+
     def visitor(self, url: str, ca: Path | None, credential: Credential) -> Visitor: ...
 
 
@@ -41,6 +56,8 @@ class Tools:
     web: Web
     reporter: Reporter
     dns: Dns | None = None  # None: nobody keeps the name, or there is none
+    downloads: Downloads | None = None  # of shared data that is not the operator's own folder
+    repositories: Repositories | None = None  # None: materials come from folders only
     clock: Clock = field(default_factory=SystemClock)
 
     @contextmanager

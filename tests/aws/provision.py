@@ -13,7 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +64,9 @@ class Insides:
         return FakeRemote(self._machines, workshop_id, pins)
 
     def healthy(self, url: str, ca: Path | None) -> None: ...
+
+    def certificate_until(self, url: str, ca: Path | None) -> datetime:
+        return datetime.now(UTC) + timedelta(days=89)
 
     def visitor(self, url: str, ca: Path | None, credential: Credential) -> FakeVisitor:
         everybody: dict[str, Any] = {}

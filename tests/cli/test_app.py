@@ -80,7 +80,7 @@ def test_credentials_in_each_form(tmp_path: Path) -> None:
     assert stat.S_IMODE(to.stat().st_mode) == 0o600
     bad = provision("credentials", "--format", "docx")
     assert bad.returncode == 2
-    assert "table, csv or json" in bad.stderr
+    assert "table, csv, json, html or pdf" in bad.stderr
 
 
 def test_status_list_and_teardown(own_home: Path) -> None:
@@ -198,7 +198,7 @@ def test_no_password_in_the_progress_or_the_events(own_home: Path) -> None:
 
 def test_a_bug_is_called_a_bug_and_verbose_shows_it(monkeypatch: pytest.MonkeyPatch) -> None:
     code = (
-        "import sys; import provisioner.workflow.status as s\n"
+        "import sys; import provisioner.workflow.listing as s\n"
         "def bang(*a): raise ZeroDivisionError('x')\n"
         "s.listing = bang\n"
         "from provisioner.cli.app import app; app(sys.argv[1:], prog_name='provision')"

@@ -12,9 +12,9 @@ import provisioner.cli
 HELP = Path(provisioner.cli.__file__).with_name("help.txt")
 VERBS = [
     *("launch", "credentials", "teardown"),
-    *("status", "list", "ssh", "logs"),
-    *("extend", "stop", "start", "gc"),
-    *("plan", "init", "bake", "doctor"),
+    *("init", "plan", "doctor", "bake", "rehearse", "prewarm", "mail"),
+    *("status", "list", "open", "push", "logs", "ssh", "exec", "users"),
+    *("extend", "stop", "start", "backup", "restore", "gc"),
 ]
 
 

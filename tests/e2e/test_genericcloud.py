@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-import tarfile
 import tempfile
 import time
 from collections.abc import Iterator
@@ -21,6 +20,7 @@ import pytest
 
 from provisioner.providers.local import process
 from provisioner.providers.local.arch import host_arch
+from provisioner.workflow.archive import opened
 from tests.e2e.machine import Cli, measured, stopwatch
 
 pytestmark = [
@@ -93,13 +93,15 @@ def test_the_seed_has_told_it_about_this_network(started: Cli) -> None:
 
 def test_work_comes_home_from_a_machine_that_is_off(started: Cli) -> None:
     """In rescue, neither Docker nor the deadline starts; the kernel's arguments are not ours."""
-    home = "/var/lib/docker/volumes/provision-home-user01/_data"
-    started("ssh", "--", f"sudo mkdir -p {home}; echo work | sudo tee {home}/mine.txt; sudo sync")
+    home = "/opt/provision/homes/user01/home"
+    made = f"until sudo test -d {home}; do sleep 1; done"
+    started("ssh", "--", f"timeout 300 sh -c '{made}'")
+    started("ssh", "--", f"echo work | sudo tee {home}/mine.txt; sudo sync")
     machine(started).kill()
     with stopwatch("cloud_image_rescue_seconds"):
         done = started.json("teardown", "--yes")
     assert done["leftovers"] == []
-    with tarfile.open(Path(done["backup"]) / "user01.tar.gz") as archive:
+    with opened(Path(done["backup"]) / "user01.tar.zst") as archive:
         assert "./mine.txt" in archive.getnames()
 
 

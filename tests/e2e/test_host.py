@@ -219,13 +219,13 @@ def test_a_workshop_on_somebody_s_server_leaves_no_trace(server: Server) -> None
             raise NotYet(running)
 
     wait_for(over, budget=200, clock=SystemClock(), every=2)
-    assert "provision-home-user01" in server.say("docker volume ls --quiet"), "work is kept"
+    assert "user01" in server.say("ls /opt/provision/homes"), "work is kept"
 
     start = time.monotonic()
     done = json.loads(provision("teardown", "--yes", "--json"))
     measured(host_teardown_seconds=round(time.monotonic() - start, 1))
     assert done["leftovers"] == []
     assert any(word.startswith("container") for word in done["deleted"])
-    assert list((server.home / "provision" / "backups").glob("guest-*/user01.tar.gz"))
+    assert list((server.home / "provision" / "backups").glob("guest-*/user01.tar.zst"))
     after = server.say(STATE)
     assert set(after.splitlines()) ^ set(before.splitlines()) == set(), "as it was found"

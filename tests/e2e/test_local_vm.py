@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import base64
 import json
+import shlex
 import socket
 import ssl
-import tarfile
 import threading
 import time
 from collections.abc import Iterator
@@ -22,11 +22,20 @@ from typing import Any
 import psutil
 import pytest
 
+from provisioner.errors import NotReady, NotYet
+from provisioner.remote.hub import Participant, Site
 from provisioner.store import read_events
+from provisioner.workflow.archive import opened
+from provisioner.workflow.waiting import SystemClock, wait_for
 from tests.e2e.browser import Browser, chromium
 from tests.e2e.machine import Cli, artefacts, measured, stopwatch
+from tests.e2e.quota import fill
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(2400)]
+
+DISK = 2 * 1024**3  # what a participant has, if nothing else is said
+
+HOME = "/opt/provision/homes/user01/home"
 
 PLOT = (
     "%matplotlib inline\n"
@@ -126,9 +135,11 @@ def test_status_sees_everything(cli: Cli, launched: Any) -> None:
         "hub": True,
         "proxy": True,
     }
-    states = {item["username"]: item["state"] for item in seen["participants"]}
-    assert states["user01"] == "running"
-    assert states["user02"] == "not started"
+    people = {item["username"]: item for item in seen["participants"]}
+    assert people["user01"]["server"] == "running", "the launch tried it out"
+    assert people["user01"]["memory_bytes"] > 0
+    assert people["user01"]["disk_limit_bytes"] > 0
+    assert people["user02"]["state"] == "never logged in"
     assert 0 < seen["seconds_left"] <= 12 * 3600
 
 
@@ -165,7 +176,8 @@ def test_a_participant_is_kept_in_bounds(cli: Cli, launched: Any) -> None:
     assert limits["Memory"] == limits["MemorySwap"] == 1024**3
     assert limits["PidsLimit"] == 512
     assert limits["CapDrop"] == ["ALL"]
-    assert limits["SecurityOpt"] == ["no-new-privileges:true"]
+    assert "no-new-privileges:true" in limits["SecurityOpt"]
+    assert limits["ReadonlyRootfs"] is True
     assert not any("docker.sock" in str(mount) for mount in container["Mounts"])
     (data,) = [mount for mount in container["Mounts"] if mount["Destination"] == "/tessera"]
     assert data["RW"] is False
@@ -187,18 +199,64 @@ def test_participants_code_reaches_the_internet_but_not_the_operator(
         assert fetch("machine", operator) == "200"
         assert fetch("participant", operator) == "000"
     assert fetch("participant", "http://169.254.169.254/latest/meta-data/") == "000"
-    assert fetch("participant", "http://hub:8081/hub/health") == "200"
+    assert fetch("participant", "http://hub:8081/hub/health") == "000"
+    assert fetch("participant", "http://gate:8082/hub/api/") == "200"
 
 
 def test_a_wrong_password_and_an_unknown_name_stay_out(cli: Cli, launched: Any) -> None:
-    from provisioner.errors import NotReady
-    from provisioner.remote.hub import Participant, Site
-
     site = Site(launched["url"], cli.home / "tessera" / "ca.crt")
     right = launched["credentials"][0]["password"]
     for username, password in (("user02", right), ("user99", right), ("user01", "wrong")):
         with Participant(site, username, password) as person, pytest.raises(NotReady):
             person.login()
+
+
+def test_nobody_fills_more_than_their_own_disk(cli: Cli, launched: Any) -> None:
+    """The kernel's own quota; at the same time a second participant has come."""
+    person = launched["credentials"][1]
+    site = Site(launched["url"], cli.home / "tessera" / "ca.crt")
+    with Participant(site, person["username"], person["password"]) as neighbour:
+        neighbour.login()
+
+        def started() -> None:
+            if not neighbour.server_ready():
+                raise NotYet("the hub is starting the server")
+
+        wait_for(started, budget=600, clock=SystemClock())
+
+    def on_machine(command: str) -> str:
+        hidden = f"sudo sh -c {shlex.quote(command + ' 2>&1; true')}"
+        return cli("ssh", "--", hidden).stdout
+
+    fill(on_machine, "user01", person["username"], DISK)
+
+
+def test_the_organisers_day(cli: Cli, launched: Any) -> None:
+    """Each verb once on a real machine; what they do in all cases is seen on an engine."""
+    notebooks = cli.folder / "notebooks"
+    notebooks.mkdir()
+    (notebooks / "lesson.txt").write_text("first\n")
+    cli("push", "--source", "notebooks")
+    delivered = f"sudo cat {HOME}/notebooks/lesson.txt"
+    assert cli("ssh", "--", delivered).stdout == "first\n"
+    (notebooks / "lesson.txt").write_text("corrected\n")
+    cli("push")
+    assert cli("ssh", "--", delivered).stdout == "corrected\n"
+    assert cli("exec", "user01", "--", "id", "-un").stdout == "jovyan\n"
+    site = Site(launched["url"], cli.home / "tessera" / "ca.crt")
+    old = launched["credentials"][1]
+    cli("users", "reset", "user02")
+    with Participant(site, "user02", old["password"]) as person, pytest.raises(NotReady):
+        person.login()
+    sheet = cli.json("credentials")
+    (new,) = (item["password"] for item in sheet if item["username"] == "user02")
+    with Participant(site, "user02", new) as person:
+        person.login()
+    launched["credentials"] = sheet
+    with stopwatch("backup_seconds"):
+        cli("backup", "--output", "copy")
+    with opened(cli.folder / "copy" / "user01.tar.zst") as archive:
+        assert "./notebooks/lesson.txt" in archive.getnames()
 
 
 @pytest.fixture(scope="module")
@@ -250,9 +308,27 @@ def test_a_reboot_keeps_homes_logins_and_certificate(
     # The same browser, without typing a password again: the login was kept.
     browser.driver.get(f"{launched['url']}/hub/spawn")
     browser.lab()
-    files = cli("ssh", "--", "sudo ls /var/lib/docker/volumes/provision-home-user01/_data").stdout
-    assert "Untitled.ipynb" in files
+    assert "Untitled.ipynb" in cli("ssh", "--", f"sudo ls {HOME}").stdout
     browser.screenshot(artefacts() / "lab-after-reboot.png")
+
+
+def test_a_power_cut_loses_nothing_that_was_saved(
+    cli: Cli, launched: Any, browser: Browser
+) -> None:
+    """Nobody says goodbye to the file systems; launching again goes on with the same disk."""
+    before = certificate(cli, launched["url"])
+    cli("ssh", "--", f"echo kept | sudo tee {HOME}/note.txt; sudo sync")
+    (machine,) = machines(cli)
+    machine.kill()
+    machine.wait(30)
+    with stopwatch("power_cut_seconds"):
+        again = cli.json("launch", "--yes")
+    assert again["credentials"] == launched["credentials"]
+    assert certificate(cli, launched["url"]) == before, "no new certificate was made"
+    assert cli("ssh", "--", f"sudo cat {HOME}/note.txt").stdout == "kept\n"
+    assert "prjquota" in cli("ssh", "--", "grep /opt/provision/homes /proc/mounts").stdout
+    browser.driver.get(f"{launched['url']}/hub/spawn")
+    browser.lab()
 
 
 def test_logs_of_services_people_and_console(cli: Cli, launched: Any) -> None:
@@ -277,7 +353,7 @@ def test_teardown_brings_the_work_home_and_leaves_nothing(cli: Cli, launched: An
     with stopwatch("teardown_with_backup_seconds"):
         done = cli.json("teardown", "--yes")
     assert done["leftovers"] == []
-    with tarfile.open(Path(done["backup"]) / "user01.tar.gz") as archive:
+    with opened(Path(done["backup"]) / "user01.tar.zst") as archive:
         assert "./Untitled.ipynb" in archive.getnames()
     assert machines(cli) == []
     assert not (cli.home / "tessera").exists()

@@ -8,11 +8,25 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parents[2] / "provisioner"
 
-WORDS = {"errors", "models", "protocols"}
-MAKING = {"keys", "sizing", "sections", "render", "sheet", "tls", "certificate"}
+WORDS = {"errors", "models", "protocols", "visits"}
+MAKING = {
+    "keys",
+    "sizing",
+    "sections",
+    "render",
+    "sheet",
+    "tls",
+    "buildlog",
+    "certificate",
+    "environment",
+    "roster",
+    "survey",
+    "seating",
+    "workshop_file",
+}
 EDGES = {
     *("providers.local", "providers.aws", "providers.host", "providers.fake"),
-    *("remote", "dns", "store", "settings"),
+    *("remote", "dns", "sources", "store", "settings"),
 }
 ORDER = {"workflow"}
 HUMAN = {"cli"}

@@ -4,6 +4,7 @@ import json
 import multiprocessing
 import os
 import stat
+import threading
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 
 from provisioner.errors import Busy, UsageError
 from provisioner.models import Credential, Person, Phase, Secret, Server, ServerState
+from provisioner.settings import Settings
 from provisioner.store import (
     CorruptRecord,
     Record,
@@ -20,6 +22,8 @@ from provisioner.store import (
     read_events,
     write_private,
 )
+from provisioner.workflow.launch import launch
+from tests.doubles import fake_tools
 
 PEOPLE = (Person("1", "user01"), Person("instructor", "instructor", admin=True))
 
@@ -60,9 +64,21 @@ def test_only_the_owner_can_read(store: Store) -> None:
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
-def test_a_record_holds_no_password(store: Store) -> None:
-    store.create(record(), {"credentials.csv": "tabi-reku-mofa-87"})
-    assert "tabi" not in store.folder("tessera").record.read_text()
+def test_a_record_holds_no_password(own_home: Path) -> None:
+    """Nor does anything else that a launch leaves, but for the sheet that is made of them."""
+    tools = fake_tools(own_home)
+    cards = {"wifi": "Room", "wifi_password": "quiet-otter-9"}
+    asked = Settings(name="tessera", provider="fake", users=3, sheet=cards)
+    launched = launch(tools, asked, base_image="")
+    folder = tools.store.folder("tessera")
+    passwords = [str(item.password) for item in launched.credentials]
+    assert len(set(passwords)) == 4
+    assert all(password in folder.credentials.read_text() for password in passwords)
+    passwords.append("quiet-otter-9")
+    for path in own_home.rglob("*"):
+        if path.is_file() and path != folder.credentials:
+            content = path.read_bytes()
+            assert not [word for word in passwords if word.encode() in content], path
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", '{"version": 1}', '{"version": 99}', "\x00"])
@@ -95,6 +111,43 @@ def test_two_commands_at_once_on_one_workshop(store: Store) -> None:
     other.join()
     with store.lock("tessera", "teardown"):
         pass  # a killed command's lock is gone with it
+
+
+def test_a_command_waits_for_another_and_says_for_which(store: Store) -> None:
+    told: list[str] = []
+    patient = Store(store.home, patience=30, tell=told.append)
+    context = multiprocessing.get_context("spawn")
+    held, release = context.Event(), context.Event()
+    other = context.Process(target=_hold, args=(str(store.home), held, release))
+    other.start()
+    assert held.wait(30)
+    threading.Timer(0.5, release.set).start()
+    with patient.lock("tessera", "users add"):
+        pass
+    other.join()
+    (said,) = told
+    assert "waiting up to 30 s for: provision launch (process" in said
+
+
+def test_who_is_not_to_wait_is_refused_at_once(store: Store) -> None:
+    patient = Store(store.home, patience=3600)
+    with (
+        patient.lock("tessera", "backup"),
+        pytest.raises(Busy, match="provision backup"),
+        patient.lock("tessera", "status", wait=0),
+    ):
+        pass
+
+
+def test_homes_are_held_apart_from_the_workshop(store: Store) -> None:
+    with store.lock_homes("tessera", "backup"):
+        with store.lock("tessera", "users add"):
+            pass
+        with (
+            pytest.raises(Busy, match=r"provision backup .process"),
+            store.lock_homes("tessera", "teardown"),
+        ):
+            pass
 
 
 def test_a_write_that_dies_halfway_leaves_the_old_file(
@@ -144,6 +197,18 @@ def test_the_csv_has_the_columns_that_others_rely_on(store: Store, tmp_path: Pat
     assert read_credentials(path, people) == credentials
     with pytest.raises(UsageError, match="has no password for user02"):
         read_credentials(path, (Person("2", "user02"),))
+
+
+def test_a_sheet_that_a_spreadsheet_saved(tmp_path: Path) -> None:
+    path, people = tmp_path / "c.csv", (Person("1", "user01", name="Zoë"),)
+    text = credentials_csv((Credential(people[0], Secret("tabi")),), "https://localhost")
+    for content in (text.encode("utf-8-sig"), text.replace(",", ";").encode("utf-8-sig")):
+        path.write_bytes(content)
+        assert str(read_credentials(path, people)[0].password) == "tabi"
+    path.write_bytes(text.encode("cp1252"))
+    with pytest.raises(UsageError, match="not UTF-8") as error:
+        read_credentials(path, people)
+    assert "CSV UTF-8" in error.value.hint
 
 
 def test_a_home_that_cannot_be_made_is_said_in_words(tmp_path: Path) -> None:

@@ -1,9 +1,13 @@
 from __future__ import annotations
 
 import json
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
+from provisioner.errors import NotReady, NotYet
+from provisioner.models import Result
 from provisioner.workflow.checks import (
     BOOTSTRAP,
     CLOUD_INIT,
@@ -14,10 +18,14 @@ from provisioner.workflow.checks import (
     PARTICIPANT,
     SERVICES,
     SSH,
+    STANDSTILL,
     WEB,
+    Climb,
+    bootstrap_done,
     parse_cloud_init,
     parse_services,
 )
+from tests.doubles import FakeClock
 
 LADDER = (
     *MACHINE,
@@ -82,3 +90,61 @@ def test_service_states_of_old_and_new_compose() -> None:
     assert parse_services(json.dumps(items)) == wanted
     assert parse_services("") == {}
     assert parse_services("no such file") == {}
+
+
+class Preparing:
+    """A machine whose bootstrap says something; `climb` looks at it."""
+
+    def __init__(self, *said: str, state: str = "activating", more: str = "") -> None:
+        self.said, self.state, self.more = list(said), state, more
+        self.clock = FakeClock()
+        tools = SimpleNamespace(provider=object(), clock=self.clock)
+        server = SimpleNamespace(slow=False)
+        record = SimpleNamespace(name="tessera", id="id-1")
+        self.climb = Climb(*cast(Any, (tools, record, None, server, None)))
+        self.climb._remote = cast(Any, self)
+
+    def run(self, command: str, *, timeout: float) -> Result:
+        text = "\n".join([f"LoadState=loaded\nActiveState={self.state}{self.more}", *self.said])
+        return Result(0, text, "")
+
+
+def test_a_bootstrap_may_take_long_while_it_moves() -> None:
+    machine = Preparing("bootstrap [9.1s] building images")
+    for layer in range(5):
+        machine.said.append(f"#9 sha256 {layer} GB")
+        with pytest.raises(NotYet, match="building images"):
+            bootstrap_done(machine.climb)
+        machine.clock.sleep(STANDSTILL - 1)
+    with pytest.raises(NotYet):
+        bootstrap_done(machine.climb)
+    machine.clock.sleep(2)
+    with pytest.raises(NotReady, match="nothing new for 15 min") as error:
+        bootstrap_done(machine.climb)
+    assert not isinstance(error.value, NotYet)
+    assert error.value.details[-1] == "#9 sha256 4 GB"
+
+
+@pytest.mark.parametrize(
+    ("machine", "words"),
+    [
+        (Preparing(state="failed", more="\nResult=exit-code"), "failed"),
+        (Preparing(state="inactive"), "cut short"),
+        (Preparing(state="inactive", more="\nJob=7"), "is at: its first stage"),
+    ],
+)
+def test_a_bootstrap_that_is_not_done_says_why(machine: Preparing, words: str) -> None:
+    with pytest.raises(NotReady, match=words):
+        bootstrap_done(machine.climb)
+
+
+@pytest.mark.parametrize(
+    "machine",
+    [
+        Preparing(state="active"),
+        Preparing(state="inactive", more="\nBootstrapped=yes"),  # it was, before this boot
+        Preparing(state="inactive", more="\nLoadState=not-found"),  # an earlier version's machine
+    ],
+)
+def test_a_bootstrap_that_is_done_is_not_waited_for(machine: Preparing) -> None:
+    bootstrap_done(machine.climb)

@@ -17,6 +17,8 @@ import pytest
 
 import provisioner.store
 import provisioner.workflow.checks
+import provisioner.workflow.people
+import provisioner.workflow.preparing
 from provisioner.models import Phase
 from provisioner.providers.fake import FakeProvider
 from provisioner.settings import Settings
@@ -80,8 +82,10 @@ def _arm(point: int) -> None:
     around(Store, "remove")
     around(FakeProvider, "write")
     around(FakeProvider, "delete")
-    for module in (provisioner.store, provisioner.workflow.launch, provisioner.workflow.checks):
+    workflow = provisioner.workflow
+    for module in (workflow.launch, workflow.checks, workflow.people, workflow.preparing):
         around(module, "write_private")
+    around(provisioner.store, "write_private")
 
 
 def one_workshop(home: Path) -> None:

@@ -9,14 +9,15 @@ from typing import Any
 import pytest
 
 from provisioner.errors import NotReady, NotYet, Refused, UsageError
-from provisioner.models import GIB, Phase, Result, Size
-from provisioner.providers.fake import FakeCloud, FakeRemote
-from provisioner.render import commands
+from provisioner.models import GIB, Phase, Result, Size, Spec
+from provisioner.providers.fake import FakeCloud, FakeProvider, FakeRemote, FakeVisitor
+from provisioner.render import bootstrap, commands
 from provisioner.settings import Settings
 from provisioner.store import read_events
+from provisioner.workflow import people, planning
 from provisioner.workflow.expiry import settle
 from provisioner.workflow.launch import Launched, launch
-from provisioner.workflow.status import listing, status
+from provisioner.workflow.listing import listing
 from provisioner.workflow.teardown import TeardownOptions, tear_down
 from provisioner.workflow.tools import Tools
 from tests.doubles import Listener, fake_tools
@@ -131,9 +132,9 @@ def test_a_data_folder_is_copied_again_only_when_it_has_changed(
         (
             Size(memory=64 * GIB, cores=2, disk=30 * GIB),
             "disk",
-            "31 × 2.0 GiB + 12.0 GiB = 74.0 GiB; this machine has 30.0 GiB free: "
-            "8 people fit beside instructor",
-            "576M",
+            "31 × 2.0 GiB + 12.0 GiB + 8.8 GiB for file systems = 82.8 GiB; "
+            "this machine has 30.0 GiB free: 6 people fit beside instructor",
+            "448M",
         ),
     ],
 )
@@ -234,16 +235,15 @@ def nothing_left(tools: Tools) -> bool:
 
 
 def test_teardown_brings_the_homes_and_leaves_nothing(tools: Tools) -> None:
-    import tarfile
+    from provisioner.workflow.archive import opened
 
     go(tools)
     homes(tools, {"user01": {"a.ipynb": "{}"}, "user02": {"b.txt": "ü"}})
     done = end(tools)
     assert nothing_left(tools)
     assert done.backup.people == ("user01", "user02")
-    with tarfile.open(done.backup.path / "user02.tar.gz") as archive:
-        member = archive.extractfile("b.txt")
-        assert member is not None
+    with opened(done.backup.path / "user02.tar.zst") as archive:
+        member = archive.extractfile(archive.next())
         assert member.read().decode() == "ü"
 
 
@@ -333,28 +333,6 @@ def test_an_expired_workshop_that_nobody_entered_is_cleared_away(tools: Tools) -
     assert nothing_left(tools)
 
 
-def test_status_sees_the_machine_the_services_and_the_people(tools: Tools) -> None:
-    record = go(tools).record
-    seen = status(tools, record)
-    assert {check.name: check.ok for check in seen.checks} == {
-        "machine": True,
-        "https": True,
-        "ssh": True,
-        "caddy": True,
-        "hub": True,
-        "proxy": True,
-    }
-    assert [seat.state for seat in seen.seats] == ["not started"] * 4
-    assert 11 * 3600 < seen.as_json()["seconds_left"] <= 12 * 3600
-
-
-def test_status_of_a_dead_machine_says_so(tools: Tools) -> None:
-    record = go(tools).record
-    tools.provider.delete(record.id)
-    seen = status(tools, record)
-    assert [(check.name, check.ok) for check in seen.checks] == [("machine", False)]
-
-
 def test_a_changed_host_key_is_refused(tools: Tools) -> None:
     go(tools)
     folder = tools.store.folder("tessera")
@@ -430,3 +408,170 @@ def test_what_is_left_is_named_by_the_workshop(
     assert error.value.hint == "provision teardown tessera"
     assert error.value.document["name"] == "tessera"
     assert error.value.document["leftovers"]
+
+
+def test_a_new_version_of_the_program_starts_what_an_older_one_made(
+    tools: Tools, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The bundle that is installed here has other images now; the machine keeps those it has."""
+    go(tools)
+    whole = planning.respec
+
+    def newer(*args: Any) -> Any:
+        spec = whole(*args)
+        return replace(spec, bundle=replace(spec.bundle, image_key="of-the-new-version"))
+
+    monkeypatch.setattr(planning, "respec", newer)
+    heard: list[str] = []
+    run = FakeRemote.run
+
+    def listening(self: Any, command: str, *, timeout: float = 60, stdin: bytes = b"") -> Result:
+        heard.append(command)
+        wrong = "of-the-new-version" in command
+        return Result(1, "", "no such image") if wrong else run(self, command, stdin=stdin)
+
+    monkeypatch.setattr(FakeRemote, "run", listening)
+    go(tools)
+    assert commands.have_images() in heard
+
+
+class Baking(FakeProvider):
+    """Makes an image first, as the local provider does."""
+
+    made = 0
+
+    def bake(self, spec: Spec, reporter: Any) -> Any:
+        self.made += 1
+
+    def baked(self, spec: Spec) -> bool:
+        return self.made > 0
+
+    def images(self) -> list[Any]:
+        return []
+
+    def prune(self, keep: Any) -> Any:
+        return iter(())
+
+
+def test_an_image_is_made_for_a_machine_that_is_not_there_yet(own_home: Path) -> None:
+    cloud = FakeCloud(own_home / ".fake")
+    cloud.provider = provider = Baking(own_home / ".fake")
+    tools = fake_tools(own_home, cloud)
+    go(tools)
+    go(tools)
+    assert provider.made == 1
+
+
+def bootstrap_says(monkeypatch: pytest.MonkeyPatch, *states: str) -> list[str]:
+    """Each look at the bootstrap finds the next of `states`, the last for ever; what was heard."""
+    left, heard = list(states), []
+    run = FakeRemote.run
+
+    def answer(self: Any, command: str, *, timeout: float = 60, stdin: bytes = b"") -> Result:
+        heard.append(command)
+        if command == bootstrap.STATE:
+            state = left.pop(0) if len(left) > 1 else left[0]
+            text = f"LoadState=loaded\nActiveState={state}\nbootstrap [1s] building images\n"
+            return Result(0, text, "")
+        return run(self, command, timeout=timeout, stdin=stdin)
+
+    monkeypatch.setattr(FakeRemote, "run", answer)
+    return heard
+
+
+def test_a_bootstrap_that_failed_is_told_and_the_next_launch_begins_it_again(
+    tools: Tools, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A mirror that was away for five minutes does not cost the machine."""
+    with monkeypatch.context() as patch:
+        heard = bootstrap_says(patch, "inactive", "failed")
+        with pytest.raises(NotReady, match=r"failed .* at: building images"):
+            go(tools)
+        assert bootstrap.BEGIN not in heard, "it failed in this launch: that is to be told"
+    with monkeypatch.context() as patch:
+        heard = bootstrap_says(patch, "failed", "failed", "activating", "active")
+        assert go(tools).record.phase is Phase.READY
+        assert heard.count(bootstrap.BEGIN) == 1
+
+
+def test_a_bootstrap_that_was_cut_short_is_begun_again(
+    tools: Tools, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard = bootstrap_says(monkeypatch, "inactive", "inactive", "activating", "active")
+    assert go(tools).record.phase is Phase.READY
+    assert heard.count(bootstrap.BEGIN) == 1
+
+
+def test_whatever_goes_wrong_once_there_is_a_machine_is_kept_and_told(
+    tools: Tools, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A certificate's file that went away in the meantime, say."""
+
+    def gone(*_: Any, **__: Any) -> Any:
+        raise UsageError("The certificate can't be read: no such file")
+
+    monkeypatch.setattr("provisioner.workflow.launch.site_files", gone)
+    with pytest.raises(NotReady, match="certificate can't be read") as error:
+        go(tools)
+    assert "provision teardown tessera" in error.value.hint
+    record = tools.store.load("tessera")
+    assert record is not None
+    assert (record.phase, record.failure) == (Phase.FAILED, error.value.message)
+    assert (tools.store.folder("tessera").logs / "console.log").exists()
+
+
+def test_a_trial_that_fails_in_a_busy_room_leaves_the_workshop_ready(
+    tools: Tools, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ready = go(tools).record
+    with monkeypatch.context() as patch:
+        patch.setattr(FakeVisitor, "run", lambda *_, **__: "the server is busy")
+        with pytest.raises(NotReady) as error:
+            go(tools)
+    assert error.value.exit_code == 4
+    record, remote = people.reach(tools, "tessera")  # `users add` goes on to work
+    remote.close()
+    assert (record.phase, record.ready_at) == (Phase.READY, ready.ready_at)
+    assert go(tools).record.ready_at == ready.ready_at
+
+
+def test_launching_again_changes_nobodys_hash(tools: Tools) -> None:
+    """The hub ends the sessions of those whose hash is another one."""
+    (id_,) = (go(tools).record.id,)
+    before = tools.provider.read(id_)["users"]  # type: ignore[attr-defined]
+    go(tools)
+    assert tools.provider.read(id_)["users"] == before  # type: ignore[attr-defined]
+
+
+def test_a_deadline_is_not_moved_without_a_word(tools: Tools) -> None:
+    listener = tools.reporter
+    assert isinstance(listener, Listener)
+    first = go(tools, expires="8h").record
+    go(tools, expires="8h")
+    go(tools)
+    assert "extend" not in "".join(listener.words)
+    assert go(tools, expires="20h").record.expires_at == first.expires_at
+    assert "provision extend tessera 20h" in listener.words[-1]
+
+
+def test_a_connection_lost_over_a_stamp_does_not_send_the_data_again(
+    tools: Tools, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "tiles").mkdir()
+    (tmp_path / "tiles" / "a.npy").write_text("1")
+    data = [{"source": str(tmp_path / "tiles"), "path": "/tessera"}]
+    listener = tools.reporter
+    assert isinstance(listener, Listener)
+    go(tools, data=data)
+    run, lost = FakeRemote.run, [True]
+
+    def cut(self: Any, command: str, *, timeout: float = 60, stdin: bytes = b"") -> Result:
+        if command == commands.read_file(commands.data_stamp(0)) and lost:
+            lost.clear()
+            raise NotYet("the SSH connection was lost")
+        return run(self, command, timeout=timeout, stdin=stdin)
+
+    monkeypatch.setattr(FakeRemote, "run", cut)
+    assert go(tools, data=data).record.phase is Phase.READY
+    assert not lost
+    assert listener.steps.count("Copying tiles for /tessera") == 1

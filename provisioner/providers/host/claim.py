@@ -30,7 +30,6 @@ class Claim:
     address: str  # where participants reach it
     owner: str = ""  # who launched it
     hostname: str = ""
-    tag: str = ""  # of the container images that are its own
     slow: bool = False  # an emulated machine
     docker: bool = False  # Docker was there, and ran
     docker_enabled: bool = False
@@ -54,6 +53,7 @@ def parse(text: str) -> Claim | None:
     try:
         values = json.loads(text)
         version = values.pop("version")
+        values.pop("tag", None)  # earlier versions kept the images' tag
         if version != VERSION:
             raise ValueError(f"format {version}; this provision knows {VERSION}")
         times = {key: datetime.fromisoformat(values[key]) for key in ("created_at", "expires_at")}

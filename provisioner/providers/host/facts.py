@@ -47,6 +47,9 @@ inode=$(stat --format %i /var/lib/dpkg/lock-frontend 2> /dev/null)
 'substr($6, length($6) - length(end) + 1) == end {{ print $5 }}' /proc/locks); do
     echo "apt $pid $(cat /proc/$pid/comm 2> /dev/null)"
 done
+config=/boot/config-$(uname -r)
+if [ -r "$config" ] && ! grep -q '^CONFIG_XFS_QUOTA=y' "$config"; then echo "quotas missing"; fi
+grep -qw xfs /proc/filesystems || modprobe --dry-run xfs 2> /dev/null || echo "quotas missing"
 [ -e {ROOT}/host.json ] || [ -z "$(ls -A {ROOT} 2> /dev/null)" ] || echo "folder taken"
 """
 
@@ -72,6 +75,7 @@ class Facts:
     compose: str = ""  # its version
     taken: tuple[tuple[int, str], ...] = ()
     apt_in_use: str = ""  # by whom
+    quotas: bool = True  # of XFS, as far as the kernel can be asked
     folder_taken: bool = False
 
 
@@ -105,6 +109,7 @@ def parse_facts(text: str) -> Facts:
         compose=first("compose"),
         taken=_taken(said.get("listens", []), said.get("publishes", [])),
         apt_in_use=" ".join(reversed(first("apt").split())),
+        quotas="quotas" not in said,
         folder_taken="folder" in said,
     )
 

@@ -52,6 +52,10 @@ def _system(facts: Facts) -> list[Finding]:
         supported = " and ".join(sorted(ARCHITECTURES))
         message = f"It is {facts.architecture}; {supported} are supported"
         found.append(_error("architecture", message))
+    if not facts.quotas:
+        message = "Its kernel has no XFS with quotas, which keep people's files within their limits"
+        hint = "on Ubuntu: sudo apt-get install linux-modules-extra-$(uname -r)"
+        found.append(_error("kernel", message, hint))
     return found
 
 

@@ -106,7 +106,9 @@ class HostProvider:
                 self._reach.run(machine, traces.removal(own, held), timeout=REMOVAL)
         if not self._owned(machine, held):
             self._reach.must(
-                machine, f"find {ROOT} -mindepth 1 ! -path {claim.FILE} -delete", timeout=REMOVAL
+                machine,
+                f"find {ROOT} -xdev -mindepth 1 ! -path {claim.FILE} -delete",
+                timeout=REMOVAL,
             )
             self._reach.must(machine, f"rm -f {claim.FILE} && rmdir {ROOT}")
             self._seen.pop(workshop_id, None)
@@ -213,7 +215,6 @@ class HostProvider:
             address=self._locate(machine),
             owner=spec.owner,
             hostname=spec.hostname,
-            tag=spec.bundle.image_key,
             slow=known.emulated,
             docker=known.docker,
             docker_enabled=known.docker_enabled,

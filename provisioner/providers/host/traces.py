@@ -6,6 +6,7 @@ stand on comes last.
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from provisioner.providers.host.claim import Claim
 from provisioner.providers.host.facts import ROOT_PATH
 from provisioner.providers.host.upload import LOG, PACKAGES, PRESENT, TRACK, UNITS
 from provisioner.render.bundle import DEBIAN_BASE
-from provisioner.render.commands import IMAGES
+from provisioner.render.commands import HOMES, IMAGES
 
 PULLED = "debian:trixie-slim"
 """What bootstrap.sh fetches for DEBIAN_BASE where a registry answers."""
@@ -26,6 +27,7 @@ _DOCKER_FOLDERS = (
     "/etc/containerd",
     "/opt/containerd",
 )
+_TABLES = 'for table in iptables ip6tables; do $table -w -S | {} | sed "s/^/$table /"; done'
 _ENGINE = "docker.socket docker.service containerd.service"
 
 
@@ -60,13 +62,25 @@ def _each(command: str) -> Remove:
     return lambda ids, claim: "; ".join(f"{command}{shlex.quote(item)}" for item in ids)
 
 
+_BUILT = re.compile(rf"provision-({'|'.join((*IMAGES, 'custom'))}):.*")
+
+
 def _our_image(image: str, claim: Claim) -> bool:
-    return image in {DEBIAN_BASE, PULLED, *(f"provision-{name}:{claim.tag}" for name in IMAGES)}
+    """Under whatever tag: a workshop whose software was changed has built more than one of each."""
+    return image in {DEBIAN_BASE, PULLED} or bool(_BUILT.fullmatch(image))
 
 
 def _rules(ids: Sequence[str], claim: Claim) -> str:
-    """A rule's id is iptables' own word for it: -A CHAIN …"""
-    return "; ".join(f"iptables -w {rule.replace('-A', '-D', 1)}" for rule in ids)
+    """A rule's id is the table's command and its own word for it: iptables -A CHAIN …"""
+    return "; ".join(rule.replace(" -A ", " -w -D ", 1) for rule in ids)
+
+
+def _chains(ids: Sequence[str], claim: Claim) -> str:
+    """A chain's id: iptables -N CHAIN. A chain goes when it is empty and nobody jumps to it."""
+    return "; ".join(
+        f"{chain.replace(' -N ', ' -w -F ', 1)}; {chain.replace(' -N ', ' -w -X ', 1)}"
+        for chain in ids
+    )
 
 
 def _units(ids: Sequence[str], claim: Claim) -> str:
@@ -128,13 +142,19 @@ KINDS = (
         ' { sub(/\\*$/, "", $1); print $1 }\'',
         _each("docker builder prune --all --force --filter id="),
     ),
+    # As cloud-init/isolate makes them: chains of our own, and what leads there.
+    Kind("firewall rule", _TABLES.format("grep -e '-j PROVISION'"), _rules),
+    Kind("chain of rules", _TABLES.format("grep -e '^-N PROVISION'"), _chains),
+    # As cloud-init/make-homes makes it. Nothing of it is removed while it is in use.
+    Kind("file system", f"findmnt --noheadings --output TARGET {HOMES}", _named("umount")),
     Kind(
-        "firewall rule",
-        "iptables -w -S DOCKER-USER | grep -e '--ctdir ORIGINAL'",  # as ./isolate makes them
-        _rules,
+        "loop device",
+        f"losetup --noheadings --output NAME --associated {HOMES}.img",
+        _named("losetup --detach"),
     ),
     Kind("unit", f"ls {UNITS} | grep ^provision-", _units),
     Kind("log", f"ls {LOG}", _named("rm -r")),
+    Kind("mark", "ls -d /run/provision", _named("rm -r")),
     Kind(
         "firewall chains",
         "for tables in iptables ip6tables; do"

@@ -6,27 +6,25 @@ deadline, which stops the workshop and not the machine.
 
 from __future__ import annotations
 
-import base64
-import io
-import tarfile
-from collections.abc import Iterable
-
 from provisioner.models import Spec
+from provisioner.render.bootstrap import BOOTSTRAP, LOG
 from provisioner.render.bundle import ROOT
 from provisioner.render.commands import BUNDLE, calendar
+from provisioner.render.delivery import EXTRACT, archive
 from provisioner.render.userdata import File, bundle_files, machine_files
 
+__all__ = ["BOOTSTRAP", "EXTRACT", "LOG", "archive", "files"]
+
 UNITS = "/etc/systemd/system"
-BOOTSTRAP = "provision-bootstrap.service"
-LOG = "/var/log/provision-bootstrap.log"
 TRACK = f"{ROOT}/track-packages"
 PACKAGES = f"{ROOT}/packages.added"
 PRESENT = "sed -n 's/^\\(installed\\|unpacked\\|half-[a-z]*\\|triggers-[a-z]*\\) //p'"
 """Of lines with dpkg's status and a package, those that a bootstrap cut short leaves, too."""
 
-EXTRACT = "umask 022 && tar --extract --file - --directory / --touch --no-overwrite-dir"
-
-_HOST_KEY_ONLY = frozenset({f"{ROOT}/injected-host-key.pub", f"{ROOT}/rotate-host-key"})
+_ELSEWHERE = frozenset(
+    {f"{ROOT}/injected-host-key.pub", f"{ROOT}/rotate-host-key", f"{UNITS}/{BOOTSTRAP}"}
+)
+"""What is about a host key of ours, and the unit that has another shape here."""
 
 _BOOTSTRAP = f"""\
 [Unit]
@@ -114,24 +112,8 @@ def files(spec: Spec) -> list[File]:
     ]
 
 
-def archive(wanted: Iterable[File]) -> bytes:
-    """A tar of regular files only, so that no folder of the machine gets another owner or mode."""
-    buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w") as tar:
-        for file in wanted:
-            content = _content(file)
-            member = tarfile.TarInfo(file.path.lstrip("/"))
-            member.size, member.mode = len(content), int(file.mode, 8)
-            tar.addfile(member, io.BytesIO(content))
-    return buffer.getvalue()
-
-
 def _belongs(path: str) -> bool:
     """On somebody's machine: our own folder and our own units, nothing else."""
-    if path in _HOST_KEY_ONLY:
+    if path in _ELSEWHERE:
         return False
     return path.startswith((f"{ROOT}/", f"{UNITS}/provision-"))
-
-
-def _content(file: File) -> bytes:
-    return base64.b64decode(file.content) if file.encoding == "b64" else file.content.encode()

@@ -15,7 +15,6 @@ import pytest
 import yaml
 
 from provisioner.errors import Refused
-from provisioner.models import Bundle
 from provisioner.render import userdata
 from provisioner.render.assets import asset
 from provisioner.render.commands import calendar
@@ -34,7 +33,6 @@ def render(**changes: Any) -> bytes:
         "ssh_public_key": "ssh-ed25519 AAAAoperator",
         "host_key_private": "-----BEGIN OPENSSH PRIVATE KEY-----\nb3Bl\n-----END\n",
         "host_key_public": "ssh-ed25519 AAAAhost",
-        "bundle": Bundle(((".env", b"A='1'\n"), ("run.sh", b"#!/bin/sh\n")), "k"),
     }
     return userdata.render_user_data(**values | changes)
 
@@ -91,37 +89,51 @@ def test_the_host_key_is_the_known_one_and_the_only_one() -> None:
     assert document["ssh_deletekeys"] is True
 
 
-def test_the_bundle_arrives_as_it_is() -> None:
-    content = {"plain": b"text\n", "awkward": AWKWARD.encode(), "binary": bytes(range(256))}
-    document = parsed(render(bundle=Bundle(tuple(content.items()), "k")))
-    found = files(document)
-    assert found["/opt/provision/bundle/plain"]["content"] == "text\n"
-    assert found["/opt/provision/bundle/awkward"]["content"] == AWKWARD
-    assert found["/opt/provision/bundle/binary"]["encoding"] == "b64"
-    assert "encoding" not in found["/opt/provision/bundle/plain"]
+def test_awkward_text_arrives_as_it_is() -> None:
+    assert parsed(render(name=AWKWARD))["hostname"] == AWKWARD
 
 
 def test_only_scripts_are_executable() -> None:
     found = files(parsed(render()))
-    assert found["/opt/provision/bundle/run.sh"]["permissions"] == "0755"
-    assert found["/opt/provision/bundle/.env"]["permissions"] == "0644"
-    assert found["/opt/provision/bootstrap.sh"]["permissions"] == "0755"
-    assert found["/opt/provision/rotate-host-key"]["permissions"] == "0755"
+    for script in ("bootstrap.sh", "isolate", "make-homes", "rotate-host-key"):
+        assert found[f"/opt/provision/{script}"]["permissions"] == "0755"
+    assert found["/opt/provision/injected-host-key.pub"]["permissions"] == "0644"
 
 
-def test_the_bundle_does_not_start_unisolated() -> None:
+def test_its_size_leaves_room_and_does_not_depend_on_the_workshop() -> None:
+    assert len(render()) < userdata.LIMIT / 2
+    assert "bundle/" not in "".join(files(parsed(render())))
+
+
+def test_the_bundle_starts_neither_unisolated_nor_without_homes() -> None:
     unit = files(parsed(render()))["/etc/systemd/system/provision-stack.service"]["content"]
-    assert "ExecStartPre=/opt/provision/isolate\n" in unit
+    before, _, _ = unit.partition("ExecStart=")
+    assert before.index("=/opt/provision/make-homes\n") < before.index("=/opt/provision/isolate\n")
     assert "ConditionPathExists=/opt/provision/secrets/users.json\n" in unit
 
 
+def test_the_bootstrap_survives_cloud_init_and_a_power_cut() -> None:
+    """cloud-init begins it and does not wait; a boot goes on with it until it has left its mark."""
+    document = parsed(render())
+    unit = files(document)["/etc/systemd/system/provision-bootstrap.service"]["content"]
+    script = files(document)["/opt/provision/bootstrap.sh"]["content"]
+    assert "ConditionPathExists=!/opt/provision/bootstrapped\n" in unit
+    assert "ExecStart=/opt/provision/bootstrap.sh\n" in unit
+    assert "WantedBy=multi-user.target" in unit
+    assert script.index("\nensure_images\n") < script.index("\n: > $root/bootstrapped\n")
+    (command,) = document["runcmd"]
+    assert command[:2] == ["sh", "-c"]
+    assert "systemctl enable provision-bootstrap.service" in command[2]
+    assert "start --no-block provision-bootstrap.service" in command[2]
+
+
 def test_too_large_is_refused_with_numbers() -> None:
-    noise = random.Random(1).randbytes(20_000)
+    noise = random.Random(1).randbytes(20_000).hex()
     with pytest.raises(Refused, match=r"\d\d,\d{3} bytes compressed; clouds accept 16,384"):
-        render(bundle=Bundle((("noise", noise),), "k"))
+        render(name=noise)
 
 
-@pytest.mark.parametrize("script", ["bootstrap.sh", "isolate", "rotate-host-key"])
+@pytest.mark.parametrize("script", ["bootstrap.sh", "isolate", "make-homes", "rotate-host-key"])
 def test_scripts_are_plain_shell(script: str) -> None:
     path = asset(f"cloud-init/{script}")
     subprocess.run(["sh", "-n", path], check=True)

@@ -73,14 +73,22 @@ class Machine:
             for kind, ids in ENGINE.items():
                 self.put(kind, *ids)
             self.put("package", *DOCKER_PACKAGES)
-        self.put("image", "provision-debian:trixie", f"provision-hub:{tag}")
+        images = (f"provision-{name}:{tag}" for name in ("hub", "notebook", "custom"))
+        self.put("image", "provision-debian:trixie", *images)
         self.put("build cache", "abc123")
 
     def workshop_runs(self) -> None:
         self.put("container", "provision-hub-1", "jupyter-user01")
         self.put("network", "provision-participants")
         self.put("volume", "provision-home-user01")
-        self.put("firewall rule", "-A DOCKER-USER -d 169.254.169.254/32 -j REJECT")
+        self.put(
+            "firewall rule",
+            "iptables -A DOCKER-USER -i provision-users -m conntrack --ctdir ORIGINAL -j PROVISION",
+            "ip6tables -A INPUT -i provision-users -j PROVISION",
+        )
+        self.put("chain of rules", "iptables -N PROVISION", "ip6tables -N PROVISION")
+        self.put("file system", "/opt/provision/homes")
+        self.put("mark", "/run/provision")
         self.put("in use", "0123abcd")
 
     def put(self, kind: str, *ids: str) -> None:
@@ -109,7 +117,7 @@ class Machine:
             self.files.setdefault(claim.FILE, stdin)
             return Result(0, self.files[claim.FILE].decode(), "")
         for line in command.splitlines():
-            for part in line.split("; ") if line.startswith(("iptables", "docker")) else [line]:
+            for part in line.split("; ") if line.startswith(("ip", "docker")) else [line]:
                 self._type(part)
         return Result(0, "", "")
 
@@ -156,7 +164,7 @@ class Machine:
             if found := re.fullmatch(pattern, line):
                 if kind == "package" and self.dpkg_locked:
                     return
-                for item in shlex.split(found[1]) if kind != "firewall rule" else [found[1]]:
+                for item in shlex.split(found[1]) if kind not in TABLES else [line]:
                     self._remove(kind, item)
                 return
         assert line in {facts.ROOT_PATH, "systemctl start docker.service"}, line
@@ -168,15 +176,18 @@ class Machine:
             assert list(self.files) == [claim.FILE], "the claim goes last"
             self.files.clear()
         elif kind == "tree":
-            for paths in (self.there.get("folder", []), self.there.get("log", [])):
-                if item in paths:
-                    paths.remove(item)
+            for found in ("folder", "log", "mark"):
+                if item in self.there.get(found, []):
+                    self.there[found].remove(item)
+        elif kind == "flush":
+            pass
+        elif kind in TABLES:
+            self.there[kind].remove(item.replace(" -w -D ", " -A ").replace(" -w -X ", " -N "))
         elif kind == "firewall chains":
             self.there[kind].remove(item)
             self.facts = FRESH
         else:
-            name = f"-A {item}" if kind == "firewall rule" else item
-            self.there[kind].remove(name)
+            self.there[kind].remove(item)
             if kind == "container" and not self.there[kind]:
                 self.there["in use"] = []
             if kind == "unit":
@@ -188,6 +199,9 @@ class Machine:
     def send_tree(self, source: Path, target: str, progress: Callable[[int, int], None]) -> None:
         raise NotImplementedError
 
+    def fetch_tree(self, *_: object) -> None:
+        raise NotImplementedError
+
     def host_key(self) -> str:
         return "ssh-ed25519 AAAA"
 
@@ -197,20 +211,26 @@ class Machine:
         return str(json.loads(self.files[claim.FILE])["name"]) if claim.FILE in self.files else ""
 
 
+TABLES = frozenset({"firewall rule", "flush", "chain of rules"})
+"""Their ids are lines of iptables."""
+
 REMOVALS = {
     r"docker rm --force --volumes (.+)": "container",
     r"docker network rm (.+)": "network",
     r"docker volume rm (.+)": "volume",
     r"docker image rm (.+)": "image",
     r"docker builder prune --all --force --filter id=(\S+)": "build cache",
-    r"iptables -w -D (.+)": "firewall rule",
+    r"ip6?tables -w -D (.+)": "firewall rule",
+    r"ip6?tables -w -F (.+)": "flush",
+    r"ip6?tables -w -X (.+)": "chain of rules",
+    r"umount (.+)": "file system",
     r"systemctl disable --now (.+?); rm -f .+; systemctl daemon-reload; .+": "unit",
     r"systemctl stop .+; (iptables)-save .+ -P FORWARD ACCEPT; echo 0 > \S+": "firewall chains",
     r"env DEBIAN_FRONTEND=noninteractive dpkg --purge (.+)": "package",
     r"rm -r (.+)": "tree",
     r"ip link delete (.+)": "network interface",
     r"groupdel (.+)": "group",
-    r"find (/opt/provision) -mindepth 1 ! -path \S+ -delete": "files",
+    r"find (/opt/provision) -xdev -mindepth 1 ! -path \S+ -delete": "files",
     r"rm -f (\S+) && rmdir /opt/provision": "claim",
 }
 

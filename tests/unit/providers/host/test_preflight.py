@@ -54,6 +54,7 @@ def test_machines_that_will_do(text: str) -> None:
         (FRESH + NGINX, "Port 80 is taken by nginx (process 7)"),
         (FRESH + QUIC, "Port 443 is taken by caddy (process 9)"),
         (FRESH + WITH_DOCKER + CONTAINER, "Port 443 is taken by the container web"),
+        (FRESH + "quotas missing\n", "linux-modules-extra"),
         (FRESH + "folder taken\n", "/opt/provision that no workshop accounts for"),
     ],
 )

@@ -76,12 +76,24 @@ def test_docker_that_was_there_stays_with_all_that_it_had(
 def test_what_the_owner_adds_meanwhile_is_not_touched(
     provider: HostProvider, machine: Machine
 ) -> None:
+    machine.with_docker("provision-hub:of-an-older-workshop")
+    provider.create(spec())
+    machine.bootstrap_ends(TAG)
+    machine.put("image", "postgres:17", "provision-hub-of-mine:1")
+    provider.delete("id-1")
+    left = ["provision-hub:of-an-older-workshop", "postgres:17", "provision-hub-of-mine:1"]
+    assert machine.there["image"] == left
+
+
+def test_images_of_software_that_was_changed_go_too(
+    provider: HostProvider, machine: Machine
+) -> None:
     machine.with_docker()
     provider.create(spec())
     machine.bootstrap_ends(TAG)
-    machine.put("image", "postgres:17", "provision-hub:of-an-older-workshop")
+    machine.bootstrap_ends("of-a-changed-bundle")
     provider.delete("id-1")
-    assert machine.there["image"] == ["postgres:17", "provision-hub:of-an-older-workshop"]
+    assert machine.there["image"] == []
 
 
 def test_docker_that_came_with_us_stays_if_somebody_has_come_to_use_it(

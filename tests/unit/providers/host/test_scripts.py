@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shlex
+import shutil
 import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,11 +13,11 @@ import pytest
 
 from provisioner.models import Bundle
 from provisioner.providers.host import bootstrap, claim, facts, traces, upload
+from provisioner.render.assets import asset
 from tests.unit.providers.host.test_provider import spec
 
-HELD = claim.Claim(
-    "id-1", "tessera", datetime.now(UTC), datetime.now(UTC), "192.0.2.7", tag="0123abcd"
-)
+PATH = f"{os.environ['PATH']}:/usr/sbin:/sbin"
+HELD = claim.Claim("id-1", "tessera", datetime.now(UTC), datetime.now(UTC), "192.0.2.7")
 
 
 def sh(script: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -55,6 +57,30 @@ def test_looking_works_on_a_machine_that_has_nothing() -> None:
     assert known.system
     scan = traces.parse_scan(sh(traces.SCAN).stdout)
     assert {kind.name for kind in traces.KINDS} <= scan.keys()
+
+
+@pytest.mark.skipif(
+    os.geteuid() != 0 or not shutil.which("iptables", path=PATH), reason="needs root and iptables"
+)
+def test_of_the_fence_no_rule_stays(tmp_path: Path) -> None:
+    """In a network of its own: what cloud-init/isolate puts up is found, and found no more."""
+    isolate = asset("cloud-init/isolate").read_text().replace("/run/provision", str(tmp_path))
+    kinds = [kind for kind in traces.KINDS if kind.name in {"firewall rule", "chain of rules"}]
+    shown = "iptables -S; ip6tables -S"
+
+    def inside(script: str) -> str:
+        """Of steps that share one network; `---` is printed between them."""
+        return sh(f"unshare --net sh -euc {shlex.quote(script)}", PATH=PATH).stdout
+
+    prepare = f"iptables -N DOCKER-USER; {shown}; echo ---; {isolate}\n{shown}; echo ---;"
+    looks = "; ".join(kind.lists for kind in kinds)
+    before, _, found = inside(f"{prepare} {looks}").split("---\n")
+    lines = found.splitlines()
+    assert len([line for line in lines if " -A " in line]) == 6
+    assert len([line for line in lines if " -N " in line]) == 3
+    own = [(kind, [x for x in lines if (" -A " in x) == (kind is kinds[0])]) for kind in kinds]
+    after = inside(f"{prepare} {traces.removal(own, HELD)}\n{shown}").split("---\n")[2]
+    assert after == before
 
 
 def test_of_two_claims_one_wins(tmp_path: Path) -> None:

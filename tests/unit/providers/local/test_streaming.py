@@ -26,13 +26,22 @@ def test_a_failure_speaks_in_the_tools_own_words(tmp_path: Path) -> None:
     command = [
         "sh",
         "-c",
-        "echo '#4 0.651 ERROR: No matching distribution for nump'; echo bye; exit 7",
+        "echo '#4 0.651 ERROR: No matching distribution for nump'; echo '#4 ERROR: process pip';"
+        "echo bye; exit 7",
     ]
     with (tmp_path / "log").open("wb") as log, pytest.raises(Refused) as caught:
         stream(command, log, lambda line: None, temporary=tmp_path)
     assert caught.value.message == "Making the image failed: No matching distribution for nump"
-    assert caught.value.details[-1] == "bye"
+    assert caught.value.details == ("ERROR: No matching distribution for nump",)
     assert str(tmp_path / "log") in caught.value.hint
+
+
+def test_other_tools_speak_for_themselves(tmp_path: Path) -> None:
+    command = ["sh", "-c", "echo 'E: Unable to locate package linux-imag'; echo bye; exit 7"]
+    with (tmp_path / "log").open("wb") as log, pytest.raises(Refused) as caught:
+        stream(command, log, lambda line: None, temporary=tmp_path)
+    assert caught.value.message.endswith(": Unable to locate package linux-imag")
+    assert caught.value.details[-1] == "bye"
 
 
 def test_an_interruption_ends_the_command(tmp_path: Path) -> None:

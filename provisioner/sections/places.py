@@ -1,110 +1,21 @@
-"""The sections of workshop.toml: every key stands here once, with its default and its limits."""
+"""Where the workshop runs and is found: machines, names, certificates, networks."""
 
 from __future__ import annotations
 
 import re
-from ipaddress import ip_address, ip_network
-from pathlib import PurePosixPath
+from ipaddress import IPv4Network, ip_address, ip_network
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
+from provisioner.sections.base import Section
 from provisioner.sizing import parse_size
 
-USERNAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
-VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-
-ByteSize = Annotated[int, BeforeValidator(parse_size), Field(gt=0)]
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class ParticipantSection(_Section):
-    """Hard limits per person, and the basis of sizing."""
-
-    memory: ByteSize = Field(default=1024**3, ge=128 * 1024**2)
-    cpu: float = Field(default=1.0, gt=0, le=64)
-    disk: ByteSize = Field(default=2 * 1024**3, ge=64 * 1024**2)
-
-
-class EnvironmentSection(_Section):
-    """What is in the notebook image."""
-
-    base_image: str = Field(default="auto", pattern=r"^[A-Za-z0-9._:/@-]*$")
-    python: tuple[str, ...] = ()
-    apt: tuple[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9.+:=~-]*$")], ...] = ()
-    variables: dict[str, str] = Field(default_factory=dict)
-
-    @field_validator("python")
-    @classmethod
-    def _one_requirement_a_line(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for requirement in value:
-            if not requirement.strip() or "\n" in requirement:
-                raise ValueError(f"{requirement!r} is not one requirement")
-        return value
-
-    @field_validator("variables")
-    @classmethod
-    def _names_a_shell_takes(cls, value: dict[str, str]) -> dict[str, str]:
-        for name in value:
-            if not VARIABLE.fullmatch(name):
-                raise ValueError(f"{name!r} is not a name for an environment variable")
-        return value
-
-
-class DataSection(_Section):
-    """A folder shared with everybody, read-only."""
-
-    source: str = Field(min_length=1)
-    path: str
-
-    @field_validator("source")
-    @classmethod
-    def _a_folder(cls, value: str) -> str:
-        if "://" in value:
-            raise ValueError("only folders of this machine can be shared; download it first")
-        return value
-
-    @field_validator("path")
-    @classmethod
-    def _not_in_the_way(cls, value: str) -> str:
-        path = PurePosixPath(value)
-        if not path.is_absolute() or ".." in path.parts or str(path) == "/" or ":" in value:
-            raise ValueError("must be an absolute path such as /tessera")
-        if path.parts[1] in {
-            "bin",
-            "dev",
-            "etc",
-            "lib",
-            "opt",
-            "proc",
-            "run",
-            "sbin",
-            "sys",
-            "usr",
-        }:
-            raise ValueError(f"/{path.parts[1]} is the system's; choose a folder such as /tessera")
-        return str(path)
-
-
-class LoginSection(_Section):
-    mode: Literal["personal", "shared"] = "personal"
-    admins: tuple[str, ...] = ("instructor",)
-
-    @field_validator("admins")
-    @classmethod
-    def _user_names(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for name in value:
-            if not USERNAME.fullmatch(name):
-                raise ValueError(f"{name!r} is not a user name: a-z, 0-9, - and _, a letter first")
-        if len(set(value)) != len(value):
-            raise ValueError("names an admin twice")
-        return value
-
-
-class LocalSection(_Section):
+class LocalSection(Section):
     """The virtual machine on this computer."""
 
     accel: Literal["auto", "kvm", "hvf", "tcg"] = "auto"
@@ -122,14 +33,39 @@ class LocalSection(_Section):
             raise ValueError(f"{value!r} is not an address of this machine") from None
 
 
-class NetworkSection(_Section):
+class NetworkSection(Section):
     """Institutions: private CA, mirrors."""
 
     ca_bundle: str = "auto"
     apt_mirror: str = ""
     pip_index: str = ""
     npm_registry: str = ""
+    reach: tuple[str, ...] = ()
     cloud_image: str = ""
+
+    @field_validator("reach")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        """Participants have no IPv6."""
+        try:
+            return tuple(str(IPv4Network(network)) for network in value)
+        except ValueError as error:
+            raise ValueError(f"{error}; an example is 10.1.0.0/16") from None
+
+    @field_validator("pip_index", "npm_registry", "apt_mirror")
+    @classmethod
+    def _a_mirror(cls, value: str, info: ValidationInfo) -> str:
+        """It stands in files that everybody can read, as in participants' /etc/pip.conf."""
+        if not value:
+            return value
+        place = urlsplit(value)
+        if "@" in place.netloc:
+            raise ValueError("holds a user's name or a password, which all participants could read")
+        plain = info.field_name == "apt_mirror" or place.hostname in LOOPBACK
+        allowed = ("https", "http") if plain else ("https",)  # apt verifies signatures itself
+        if place.scheme not in allowed or not place.hostname:
+            raise ValueError(f"must be an {' or '.join(f'{word}://' for word in allowed)} address")
+        return value
 
     @field_validator("cloud_image")
     @classmethod
@@ -142,7 +78,7 @@ class NetworkSection(_Section):
         return value
 
 
-class DnsSection(_Section):
+class DnsSection(Section):
     """Where the workshop is found, and who keeps the record of it."""
 
     hostname: str = ""
@@ -170,7 +106,7 @@ class DnsSection(_Section):
         return self
 
 
-class TlsSection(_Section):
+class TlsSection(Section):
     """auto: acme where a DNS provider keeps the name, else internal."""
 
     mode: Literal["auto", "acme", "internal", "files"] = "auto"
@@ -215,7 +151,7 @@ class TlsSection(_Section):
         return self
 
 
-class AwsSection(_Section):
+class AwsSection(Section):
     """One instance in the operator's own AWS account; "" and 0 are chosen for you."""
 
     region: str = Field(default="", pattern=r"^([a-z]{2}(-[a-z]+)+-\d)?$")
@@ -238,7 +174,7 @@ class AwsSection(_Section):
             raise ValueError(f"{value!r} is not a network such as 203.0.113.7/32") from None
 
 
-class HostSection(_Section):
+class HostSection(Section):
     """An existing Debian or Ubuntu machine that you reach by SSH."""
 
     address: str = Field(default="", pattern=r"^([A-Za-z0-9._-]+@)?[A-Za-z0-9._:-]*$")
