@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass
-from typing import Any, BinaryIO, cast
+from typing import BinaryIO, cast
 
 from provisioner.errors import NotReady, NotYet, ProvisionError
 from provisioner.models import Server
 from provisioner.protocols import Remote, Step
 from provisioner.render import hub
 from provisioner.store import Record
+from provisioner.workflow.lines import Lines
 from provisioner.workflow.tools import Tools, quietly
 
 SILENCE = 900.0
@@ -82,35 +83,22 @@ def _start_all(remote: Remote, shown: Step) -> tuple[Warmed, ...]:
     warmed: list[Warmed] = []
     total = 0
 
-    def hear(said: dict[str, Any]) -> None:
+    def hear(line: str) -> None:
         nonlocal total
+        try:
+            said = json.loads(line)
+        except ValueError:
+            return  # not one of ours
         total = int(said.get("total", total))
         if "name" in said:
             ok, seconds = bool(said["ok"]), float(said["seconds"])
             warmed.append(Warmed(str(said["name"]), ok, seconds, str(said.get("why", ""))))
         shown.update(f"{sum(warm.ok for warm in warmed)} of {total}")
 
-    result = remote.receive(hub.PREWARM, cast("BinaryIO", _Lines(hear)), timeout=SILENCE)
+    result = remote.receive(hub.PREWARM, cast("BinaryIO", Lines(hear)), timeout=SILENCE)
     if not result.ok or len(warmed) < total or not total:
         raise NotYet(
             f"the hub started {len(warmed)} of {total} servers, and then no more",
             details=tuple(result.err.splitlines()[-3:]),
         )
     return tuple(warmed)
-
-
-class _Lines:
-    """A file that gives each whole line of JSON that is written to it to `hear`."""
-
-    def __init__(self, hear: Any) -> None:
-        self._hear, self._rest = hear, b""
-
-    def write(self, chunk: bytes) -> int:
-        *lines, self._rest = (self._rest + chunk).split(b"\n")
-        for line in lines:
-            try:
-                said = json.loads(line)
-            except ValueError:
-                continue  # not one of ours
-            self._hear(said)
-        return len(chunk)

@@ -16,6 +16,7 @@ from provisioner.render import materials
 from provisioner.store import Record, read_credentials
 from provisioner.workflow.checks import Climb
 from provisioner.workflow.launch import is_over, kind_of, local_time
+from provisioner.workflow.lines import Lines
 from provisioner.workflow.materials import Gathered, gather, last_source, on_server, send
 from provisioner.workflow.tools import Tools
 
@@ -220,28 +221,13 @@ def _deliver(remote: Remote, say: Callable[[str], None]) -> dict[str, Got]:
             got[username] = _heard(username, rest.split())
         say(f"{len(got)} of {max(0, total)}")
 
-    done = remote.receive(materials.DELIVER, cast("BinaryIO", _Lines(hear)), timeout=SILENCE)
+    done = remote.receive(materials.DELIVER, cast("BinaryIO", Lines(hear)), timeout=SILENCE)
     if not done.ok or len(got) < total:
         raise NotYet(
             "The materials are on the server, but not everybody was given theirs",
             details=tuple(done.err.splitlines()[-3:]),
         )
     return got
-
-
-class _Lines:
-    """A file that gives each whole line that is written to it to `hear`. Lines may be long."""
-
-    def __init__(self, hear: Callable[[str], None]) -> None:
-        self._hear, self._rest = hear, bytearray()
-
-    def write(self, chunk: bytes) -> int:
-        first, *others = chunk.split(b"\n")
-        self._rest += first
-        for following in others:
-            self._hear(self._rest.decode(errors="replace"))
-            self._rest = bytearray(following)
-        return len(chunk)
 
 
 TIMED_OUT, NO_SUCH_FILE = "124", "2"

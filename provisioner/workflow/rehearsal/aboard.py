@@ -10,6 +10,7 @@ from provisioner.errors import NotReady
 from provisioner.protocols import Remote
 from provisioner.render import rehearsal
 from provisioner.visits import Heard, Held, Script, heard_from
+from provisioner.workflow.lines import Lines
 
 SILENCE = 900.0
 """Seconds without a word: longer than anything that one participant may take."""
@@ -23,15 +24,16 @@ def attend_aboard(remote: Remote, script: Script, hear: Callable[[Heard], None])
         raise NotReady("The crowd can't be put onto the server", details=(put.err.strip(),))
     complete = False
 
-    def listen(heard: Heard) -> None:
+    def listen(line: str) -> None:
         nonlocal complete
-        complete = complete or isinstance(heard, Held)
-        hear(heard)
+        if heard := heard_from(line):
+            complete = complete or isinstance(heard, Held)
+            hear(heard)
 
     there = replace(script, dial=rehearsal.DIAL)
     result = remote.receive(
         rehearsal.run_crowd(tag),
-        cast("BinaryIO", _Lines(listen)),
+        cast("BinaryIO", Lines(listen)),
         timeout=SILENCE * script.patience + script.hold,
         stdin=f"{there.as_json()}\n".encode(),
     )
@@ -41,17 +43,3 @@ def attend_aboard(remote: Remote, script: Script, hear: Callable[[Heard], None])
             details=tuple(result.err.splitlines()[-3:]),
             hint="rehearse with --from here, or a hub image of this version: provision launch",
         )
-
-
-class _Lines:
-    """A file that gives each whole line that is written to it to `hear`."""
-
-    def __init__(self, hear: Callable[[Heard], None]) -> None:
-        self._hear, self._rest = hear, b""
-
-    def write(self, chunk: bytes) -> int:
-        *lines, self._rest = (self._rest + chunk).split(b"\n")
-        for line in lines:
-            if heard := heard_from(line.decode("utf-8", "replace")):
-                self._hear(heard)
-        return len(chunk)
