@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import socket
 import ssl
 import stat
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -198,8 +201,7 @@ def listen(url: str) -> Heard:
 def network(settings: Settings, now: datetime | None = None) -> Findings:
     """Names, certificates and clock, told from the servers that a launch needs."""
     registry = f"https://{QUAY_NOTEBOOK.split('/', 1)[0]}/v2/"
-    index = settings.network.pip_index or "https://pypi.org/simple/"
-    urls = [registry, index]
+    urls = [registry, *filter(None, [settings.network.pip_index or pip_default()])]
     heard = [listen(url) for url in urls]
     return (
         *_registry(registry, heard[0]),
@@ -207,6 +209,14 @@ def network(settings: Settings, now: datetime | None = None) -> Findings:
         *_certificates(urls, heard),
         *_clock(heard, now or datetime.now(UTC)),
     )
+
+
+def pip_default() -> str:
+    """Where pip goes by itself, as its help says; "" where there is no pip."""
+    words = [sys.executable, "-m", "pip", "install", "--help"]
+    said = subprocess.run(words, capture_output=True, text=True, check=False).stdout
+    found = re.search(r"\(default\s+(https://[^\s)]+)\)", said)
+    return found[1] if found else ""
 
 
 def _registry(url: str, heard: Heard) -> Iterator[Finding]:
